@@ -1,1 +1,39 @@
-//! .
+//! The engine of an exactly-once row mover.
+//!
+//! A [`Source`] yields [`Batch`]es, [`Transform`]s change them, a [`Sink`] commits them with their
+//! [`Position`] in one transaction, and a [`Pipeline`] carries them, retrying what is worth it.
+//!
+//! ```text
+//! Source ──▶ read-ahead (one batch) ──▶ Transform … ──▶ Sink
+//!    ▲                                                   │ rows + position, one transaction
+//!    └───────────── position, once per run ◀─────────────┘
+//! ```
+//!
+//! This crate knows no database, no file and no environment variable. Connectors live in
+//! `etl-sources` and `etl-sinks`; each proves itself with the suites in [`testing`].
+
+pub mod batch;
+pub mod connector;
+pub mod error;
+pub mod metrics;
+pub mod pipeline;
+pub mod position;
+pub mod predicate;
+pub mod retry;
+pub mod schema;
+pub mod sink;
+pub mod source;
+pub mod transform;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use batch::{Batch, BatchLimits, Changes, Progress};
+pub use connector::StreamConfig;
+pub use error::{Class, Error, Result};
+pub use pipeline::{Pipeline, PipelineOptions};
+pub use position::Position;
+pub use schema::{Definition, StreamSchema};
+pub use sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Run, RunReport, Sink};
+pub use source::Source;
+pub use transform::Transform;

@@ -1,0 +1,127 @@
+//! What travels: rows with their kinds, and the position that they reach.
+
+use arrow::array::{Array, RecordBatch};
+use arrow::buffer::BooleanBuffer;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::position::Position;
+
+/// Rows of one stream: upserts, and deletes of which only the key columns count.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    records: RecordBatch,
+    deletes: Option<BooleanBuffer>,
+}
+
+impl Changes {
+    /// Rows that are all upserts.
+    #[must_use]
+    pub fn upserts(records: RecordBatch) -> Self {
+        Self { records, deletes: None }
+    }
+
+    /// Rows of which those with a set bit in `deletes` are deletes.
+    ///
+    /// # Errors
+    /// `Internal` if the lengths differ.
+    pub fn new(records: RecordBatch, deletes: Option<BooleanBuffer>) -> Result<Self> {
+        if deletes.as_ref().is_some_and(|bits| bits.len() != records.num_rows()) {
+            return Err(Error::internal("a batch has another number of rows than of kinds"));
+        }
+        let deletes = deletes.filter(|bits| bits.count_set_bits() > 0);
+        Ok(Self { records, deletes })
+    }
+
+    /// The rows, deletes among them.
+    #[must_use]
+    pub fn records(&self) -> &RecordBatch {
+        &self.records
+    }
+
+    /// One bit per row, set for a delete; `None` if all rows are upserts.
+    #[must_use]
+    pub fn deletes(&self) -> Option<&BooleanBuffer> {
+        self.deletes.as_ref()
+    }
+
+    /// Whether row `index` is a delete.
+    #[must_use]
+    pub fn is_delete(&self, index: usize) -> bool {
+        self.deletes.as_ref().is_some_and(|bits| bits.value(index))
+    }
+
+    /// The number of rows, deletes included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.num_rows()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.num_rows() == 0
+    }
+
+    /// The number of deletes.
+    #[must_use]
+    pub fn delete_count(&self) -> usize {
+        self.deletes.as_ref().map_or(0, BooleanBuffer::count_set_bits)
+    }
+
+    /// The memory that the rows take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.records.columns().iter().map(|column| column.get_array_memory_size()).sum()
+    }
+}
+
+/// What a source says about how far it has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows read from the source for this batch.
+    pub read: u64,
+    /// Those of them that an earlier sweep had already read (or could have).
+    pub reread: u64,
+    /// The source's clock up to which everything has been read once this batch is committed and
+    /// the sweep it belongs to has ended, in microseconds since 1970 UTC.
+    pub horizon_micros: Option<i64>,
+}
+
+/// Changes and the position that is reached once they are durable.
+///
+/// A batch holds at most one row per key, the last change. A batch without rows that only moves
+/// the position is legal everywhere. A batch is never committed in parts.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The rows.
+    pub changes: Changes,
+    /// Where to go on once they are durable.
+    pub position: Position,
+    /// For the summary and the metrics.
+    pub progress: Progress,
+}
+
+/// The bounds of a batch: it ends at whichever is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchLimits {
+    /// The greatest number of rows.
+    pub rows: usize,
+    /// About how many bytes the rows may take; one row may exceed it.
+    pub bytes: usize,
+}
+
+impl BatchLimits {
+    /// Half of both bounds, at least one row.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self { rows: (self.rows / 2).max(1), bytes: (self.bytes / 2).max(1) }
+    }
+}
+
+impl Default for BatchLimits {
+    /// 4,000 rows (under the 5,000 locks at which SQL Server begins to escalate) or 4 MiB.
+    fn default() -> Self {
+        Self { rows: 4_000, bytes: 4 << 20 }
+    }
+}

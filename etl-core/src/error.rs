@@ -1,0 +1,215 @@
+//! One error type, classed by what the caller can do next.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of everything in this workspace's libraries.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an [`Error`]. Each class has one exit code and one metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Nothing was done, or all of it was rolled back: connect anew, back off, try again.
+    Transient,
+    /// A request was sent and no answer came: look before doing it again.
+    Unknown,
+    /// Disk, log or memory is short: try again later and with less at a time.
+    Capacity,
+    /// One row cannot be stored as it is.
+    Data,
+    /// The shapes of source, stream and target differ: stop before writing.
+    Schema,
+    /// A setting is wrong: stop at once.
+    Config,
+    /// Credentials or rights are missing: stop at once, trying again locks accounts.
+    Permission,
+    /// Another run has taken the pipeline over: nothing of this batch was written.
+    Fenced,
+    /// A defect in this program.
+    Internal,
+}
+
+impl Class {
+    /// Every class, in the order of the documentation.
+    pub const ALL: [Self; 9] = [
+        Self::Transient,
+        Self::Unknown,
+        Self::Capacity,
+        Self::Data,
+        Self::Schema,
+        Self::Config,
+        Self::Permission,
+        Self::Fenced,
+        Self::Internal,
+    ];
+
+    /// The metric label and the word in logs and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Unknown => "unknown",
+            Self::Capacity => "capacity",
+            Self::Data => "data",
+            Self::Schema => "schema",
+            Self::Config => "config",
+            Self::Permission => "permission",
+            Self::Fenced => "fenced",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The exit code of a process that ends with this class, after BSD `sysexits.h`.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Config => 64,
+            Self::Data | Self::Schema => 65,
+            Self::Internal => 70,
+            Self::Transient | Self::Unknown | Self::Capacity | Self::Fenced => 75,
+            Self::Permission => 77,
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(self, Self::Transient | Self::Unknown | Self::Capacity)
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An error: what was being done, its [`Class`], the database's own code, and the cause.
+///
+/// The text never holds a secret, nor a row's value; a database's own message, which may quote
+/// values, is not part of it.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    class: Class,
+    text: String,
+    code: Option<String>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $class:ident),* $(,)?) => {
+        impl Error {
+            $($(#[$doc])* pub fn $name(text: impl Into<String>) -> Self { Self::new(Class::$class, text) })*
+        }
+    };
+}
+
+constructors! {
+    /// See [`Class::Transient`].
+    transient => Transient,
+    /// See [`Class::Unknown`].
+    unknown => Unknown,
+    /// See [`Class::Capacity`].
+    capacity => Capacity,
+    /// See [`Class::Data`].
+    data => Data,
+    /// See [`Class::Schema`].
+    schema => Schema,
+    /// See [`Class::Config`].
+    config => Config,
+    /// See [`Class::Permission`].
+    permission => Permission,
+    /// See [`Class::Fenced`].
+    fenced => Fenced,
+    /// See [`Class::Internal`].
+    internal => Internal,
+}
+
+impl Error {
+    /// An error of `class`; `text` says what was being done and what to change.
+    pub fn new(class: Class, text: impl Into<String>) -> Self {
+        Self(Box::new(Inner { class, text: text.into(), code: None, source: None }))
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The same error with the database's own code, such as `2627` or `40P01`.
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.0.code = Some(code.into());
+        self
+    }
+
+    /// The same error with `context` in front: what the caller was doing.
+    #[must_use]
+    pub fn context(mut self, context: impl fmt::Display) -> Self {
+        self.0.text = format!("{context}: {}", self.0.text);
+        self
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.0.class
+    }
+
+    /// The database's own code.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.text)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.class, self.0.text)?;
+        if let Some(code) = &self.0.code {
+            write!(f, " (code {code})")?;
+        }
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(source.as_ref()),
+            None => None,
+        }
+    }
+}
+
+/// Adds what was being done to an error on its way up.
+pub trait ResultExt<T> {
+    /// Puts `context` in front of the error's text.
+    fn context<C: fmt::Display>(self, context: impl FnOnce() -> C) -> Result<T>;
+}
+
+impl<T> ResultExt<T> for Result<T> {
+    fn context<C: fmt::Display>(self, context: impl FnOnce() -> C) -> Self {
+        self.map_err(|error| error.context(context()))
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    fn from(error: arrow::error::ArrowError) -> Self {
+        Self::internal("building a record batch").with_source(error)
+    }
+}

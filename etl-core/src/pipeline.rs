@@ -1,0 +1,365 @@
+//! Carries one stream from its source to its sink.
+
+mod claim;
+mod keys;
+mod read_ahead;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::batch::{Batch, BatchLimits};
+use crate::error::{Class, Error, Result};
+use crate::metrics::Metrics;
+use crate::position::Position;
+use crate::retry::{Retry, RetryPolicy};
+use crate::schema::{Definition, StreamSchema};
+use crate::sink::{Checkpoint, Fence, Outcome, RunReport, Sink};
+use crate::source::Source;
+use crate::transform::Transform;
+
+use read_ahead::{Next, ReadAhead};
+
+/// How a pipeline runs.
+#[derive(Debug, Clone)]
+pub struct PipelineOptions {
+    /// The bounds of a batch.
+    pub limits: BatchLimits,
+    /// After this long no further batch is begun; the next run goes on.
+    pub deadline: Option<Duration>,
+    /// How long a claim lasts without renewal, by the sink's clock.
+    pub lease_ttl: Duration,
+    /// Skipping because another run is busy is an error once it has lasted this long.
+    pub max_skip: Duration,
+    /// When to try again.
+    pub retry: RetryPolicy,
+    /// Read everything again, whatever the checkpoint says.
+    pub full_refresh: bool,
+    /// Parts of the stream's definition that the source does not know: mode, target, transforms.
+    pub definition: Definition,
+}
+
+impl Default for PipelineOptions {
+    fn default() -> Self {
+        Self {
+            limits: BatchLimits::default(),
+            deadline: None,
+            lease_ttl: Duration::from_secs(30),
+            max_skip: Duration::from_mins(30),
+            retry: RetryPolicy::default(),
+            full_refresh: false,
+            definition: Definition::default(),
+        }
+    }
+}
+
+/// One stream's source, transforms and sink.
+pub struct Pipeline {
+    name: String,
+    source: Arc<dyn Source>,
+    transforms: Vec<Box<dyn Transform>>,
+    sink: Box<dyn Sink>,
+    options: PipelineOptions,
+    metrics: Metrics,
+    observer: Option<Observer>,
+}
+
+/// Called after each batch with the report so far.
+pub type Observer = Box<dyn Fn(&RunReport) + Send + Sync>;
+
+/// A run that has ended, whatever the outcome.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was done.
+    pub report: RunReport,
+    /// What ended it early.
+    pub error: Option<Error>,
+    /// For how long runs have been skipped without interruption.
+    pub skipped_for: Option<Duration>,
+    /// Whether that is longer than the lease allows.
+    pub skipped_too_long: bool,
+}
+
+impl Finished {
+    /// The exit code of a process that did just this run.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (&self.error, self.report.outcome) {
+            (Some(error), _) => error.class().exit_code(),
+            (None, Outcome::Skipped) if self.skipped_too_long => Class::Transient.exit_code(),
+            (None, Outcome::Stopped) if self.report.batches == 0 && !self.report.asked_to_stop => {
+                Class::Transient.exit_code()
+            }
+            (None, _) => 0,
+        }
+    }
+}
+
+/// What one run knows and counts.
+struct Progressing<'a> {
+    stop: &'a CancellationToken,
+    deadline: Option<Instant>,
+    report: RunReport,
+    skipped_for: Option<Duration>,
+}
+
+impl Pipeline {
+    /// A pipeline named `name` (`pipeline/stream`); nothing is opened.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        source: Arc<dyn Source>,
+        transforms: Vec<Box<dyn Transform>>,
+        sink: Box<dyn Sink>,
+        options: PipelineOptions,
+    ) -> Self {
+        let metrics = Metrics::none();
+        Self { name: name.into(), source, transforms, sink, options, metrics, observer: None }
+    }
+
+    /// The same pipeline with instruments.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The same pipeline with somebody who watches.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Runs one sweep: claims the pipeline, carries every batch, gives the lease back.
+    ///
+    /// `stop` ends it at the next batch boundary. Dropping the future is as good as killing the
+    /// process: what was committed stays, the lease expires by itself.
+    pub async fn run(&mut self, stop: &CancellationToken) -> Finished {
+        let started = Instant::now();
+        let mut run = Progressing {
+            stop,
+            deadline: self.options.deadline.map(|limit| started + limit),
+            report: RunReport::new(&self.name, Uuid::new_v4()),
+            skipped_for: None,
+        };
+        // A driver that panics on hostile bytes is a defect to report, not a way to die.
+        let driven = AssertUnwindSafe(self.drive(&mut run)).catch_unwind().await;
+        let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
+        let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
+        self.finish(&run.report).await;
+        self.metrics.finished(run.report.outcome, run.report.duration);
+        let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);
+        Finished { report: run.report, error, skipped_for: run.skipped_for, skipped_too_long }
+    }
+
+    async fn drive(&mut self, run: &mut Progressing<'_>) -> Result<Outcome> {
+        let schema = self.open(run).await?;
+        let Some(checkpoint) = self.claim(run).await? else { return Ok(Outcome::Skipped) };
+        run.report.checkpoint_from.clone_from(&checkpoint.position);
+        run.report.checkpoint_to.clone_from(&checkpoint.position);
+        let mut fence = Fence {
+            run: run.report.run,
+            sequence: checkpoint.sequence,
+            definition: schema.definition.to_text()?,
+            ttl: self.options.lease_ttl,
+        };
+        let after = self.resume_after(&schema, checkpoint)?;
+        if let Some(position) = &after {
+            self.acknowledge(position).await;
+        }
+        self.carry(run, &schema, &mut fence, after).await
+    }
+
+    /// The stream's schema after all transforms, and a target that can take it.
+    async fn open(&mut self, run: &Progressing<'_>) -> Result<StreamSchema> {
+        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        loop {
+            match self.try_open().await {
+                Ok(schema) => return Ok(schema),
+                Err(error) => self.try_again(&mut retry, error).await?,
+            }
+        }
+    }
+
+    async fn try_open(&mut self) -> Result<StreamSchema> {
+        let schema =
+            output_schema(self.source.schema().await?, &self.transforms, &self.options.definition)?;
+        schema.key_indices()?;
+        self.sink.open(&schema).await?;
+        Ok(schema)
+    }
+
+    async fn try_again(&self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
+        let class = error.class();
+        retry.wait(error).await?;
+        self.metrics.retried(class);
+        Ok(())
+    }
+
+    /// Where to begin: the checkpoint's position, if it belongs to this definition.
+    fn resume_after(
+        &self,
+        schema: &StreamSchema,
+        checkpoint: Checkpoint,
+    ) -> Result<Option<Position>> {
+        let Some(position) = checkpoint.position.filter(|_| !self.options.full_refresh) else {
+            return Ok(None);
+        };
+        let changes = checkpoint
+            .definition
+            .map_or_else(Vec::new, |stored| schema.definition.changes_since(&stored));
+        if changes.is_empty() {
+            return Ok(Some(position));
+        }
+        Err(Error::schema(format!(
+            "the stream's definition is not the one that the checkpoint belongs to ({}). Run once \
+             with --full-refresh to read everything again, or `state adopt` to go on from the \
+             checkpoint as it is",
+            changes.join("; ")
+        )))
+    }
+
+    async fn acknowledge(&self, position: &Position) {
+        if let Err(error) = self.source.committed(position).await {
+            tracing::warn!("the source did not take note of a durable position: {error:?}");
+        }
+    }
+
+    /// Reads and commits until the sweep ends, going on behind the last commit after a failure.
+    async fn carry(
+        &mut self,
+        run: &mut Progressing<'_>,
+        schema: &StreamSchema,
+        fence: &mut Fence,
+        mut after: Option<Position>,
+    ) -> Result<Outcome> {
+        let mut limits = self.options.limits;
+        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        loop {
+            let mut batches = ReadAhead::start(Arc::clone(&self.source), after.clone(), limits);
+            let error = loop {
+                let batch = match self.next(run, fence, &mut batches).await? {
+                    Next::Batch(batch) => batch,
+                    Next::End => return Ok(Outcome::Success),
+                    Next::Stop => return Ok(Outcome::Stopped),
+                    Next::Failed(error) => break error,
+                };
+                let batch = self.transform(schema, batch)?;
+                match self.commit(run, fence, &batch).await {
+                    Ok(()) => after = Some(batch.position),
+                    Err(error) => break error,
+                }
+                retry.reset();
+            };
+            if error.class() == Class::Capacity {
+                limits = limits.halved();
+            }
+            self.try_again(&mut retry, error).await?;
+        }
+    }
+
+    /// The next batch, keeping the lease alive while it is awaited.
+    async fn next(
+        &mut self,
+        run: &Progressing<'_>,
+        fence: &Fence,
+        batches: &mut ReadAhead,
+    ) -> Result<Next> {
+        loop {
+            if run.stop.is_cancelled() {
+                return Ok(Next::Stop);
+            }
+            tokio::select! {
+                biased;
+                () = run.stop.cancelled() => return Ok(Next::Stop),
+                () = sleep_until(run.deadline) => return Ok(Next::Stop),
+                next = batches.next() => return Ok(next),
+                () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
+            }
+            match self.sink.renew(fence).await {
+                Ok(()) => {}
+                Err(error) if error.class() == Class::Fenced => return Err(error),
+                // Expiry alone never fails a run; the next commit finds out what is true.
+                Err(error) => tracing::warn!("the lease was not renewed: {error:?}"),
+            }
+        }
+    }
+
+    fn transform(&self, schema: &StreamSchema, batch: Batch) -> Result<Batch> {
+        let mut changes = batch.changes;
+        for transform in &self.transforms {
+            changes = transform.apply(changes)?;
+        }
+        keys::check_unique(schema, &changes)?;
+        Ok(Batch { changes, ..batch })
+    }
+
+    /// Makes one batch durable, trying the same batch again until its outcome is known.
+    async fn commit(
+        &mut self,
+        run: &mut Progressing<'_>,
+        fence: &mut Fence,
+        batch: &Batch,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        let counts = loop {
+            match self.sink.commit(batch, fence).await {
+                Ok(counts) => break counts,
+                Err(error) if error.class() == Class::Capacity => return Err(error),
+                Err(error) => self.try_again(&mut retry, error).await?,
+            }
+        };
+        fence.sequence += 1;
+        run.report.add(batch, &counts);
+        self.metrics.committed(batch, &counts, started.elapsed());
+        tracing::debug!(rows = batch.changes.len(), sequence = fence.sequence, "batch committed");
+        self.acknowledge(&batch.position).await;
+        if let Some(observer) = &self.observer {
+            observer(&run.report);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, report: &RunReport) {
+        let stop = CancellationToken::new();
+        let policy = RetryPolicy { tries: 3, ..self.options.retry };
+        let mut retry = Retry::new(policy, None, &stop);
+        loop {
+            let Err(error) = self.sink.finish(report).await else { return };
+            if let Err(error) = retry.wait(error).await {
+                tracing::warn!("the run's ledger row was not written: {error:?}");
+                return;
+            }
+        }
+    }
+}
+
+/// The schema that a sink gets: the source's, through every transform, with the whole definition.
+///
+/// # Errors
+/// `Config` if a transform does not fit.
+pub fn output_schema(
+    mut schema: StreamSchema,
+    transforms: &[Box<dyn Transform>],
+    definition: &Definition,
+) -> Result<StreamSchema> {
+    for transform in transforms {
+        schema = transform.schema(schema)?;
+    }
+    schema.definition = schema.definition.merged(definition);
+    Ok(schema)
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,334 @@
+//! The contract of everything that stores rows.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::batch::Batch;
+use crate::connector::Finding;
+use crate::error::{Class, Error, Result};
+use crate::position::Position;
+use crate::schema::{Definition, StreamSchema};
+
+/// A place that rows go to, for one stream.
+///
+/// The engine calls `open`, then `claim` until it is [`Claim::Claimed`], then `commit` once per
+/// batch in order with `renew` between, and `finish` always. Any call may be repeated after an
+/// error of a retryable class: the sink throws its connection away after any error and connects
+/// anew by itself.
+#[async_trait]
+pub trait Sink: Send {
+    /// Connects and checks that the target can take `schema`. Creates nothing in the target.
+    ///
+    /// # Errors
+    /// `Schema` if the target has other columns, types or keys; `Config` if it is not prepared.
+    async fn open(&mut self, schema: &StreamSchema) -> Result<()>;
+
+    /// Takes the pipeline if its lease is free, expired or already ours; bumps the sequence.
+    ///
+    /// With `run.waited` (the caller has seen another run's lease) a lease that was given back
+    /// is not taken: another run did the work meanwhile. Only the server's clock counts.
+    ///
+    /// # Errors
+    /// `Config` if the pipeline's row is missing.
+    async fn claim(&mut self, run: &Run) -> Result<Claim>;
+
+    /// Makes the batch's rows and its position durable together, or neither, if the checkpoint
+    /// still stands at `fence`; the sequence is one more afterwards.
+    ///
+    /// May be called again with the same batch and fence after `Transient` or `Unknown`: if the
+    /// earlier call had committed after all, this one finds the checkpoint at `sequence + 1`
+    /// with our run's id and returns Ok without writing. It waits for an earlier transaction of
+    /// ours that is still committing before it looks.
+    ///
+    /// # Errors
+    /// `Fenced` if another run or a person moved the checkpoint; `Data` if a row cannot be
+    /// stored; `Capacity` if a smaller batch may pass. Nothing was written in any case but
+    /// `Unknown`.
+    async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts>;
+
+    /// Extends the lease while nothing is being committed.
+    ///
+    /// # Errors
+    /// `Fenced` if the pipeline is no longer ours.
+    async fn renew(&mut self, fence: &Fence) -> Result<()>;
+
+    /// Writes the run's ledger row and gives the lease back. Called for every outcome.
+    ///
+    /// # Errors
+    /// A failure is logged; the lease then expires by itself.
+    async fn finish(&mut self, report: &RunReport) -> Result<()>;
+}
+
+/// What operators do to a prepared target, beside running pipelines.
+#[async_trait]
+pub trait SinkAdmin: Send {
+    /// The statements that [`SinkAdmin::prepare`] would run on an empty server, in order.
+    ///
+    /// # Errors
+    /// `Schema` if the stream has no target form.
+    fn plan(&self, schema: &StreamSchema) -> Result<Vec<Statement>>;
+
+    /// Creates what is missing: state tables, target table, the pipeline's checkpoint row. With
+    /// an owner's login. Safe to run twice, or twice at once.
+    ///
+    /// # Errors
+    /// Names the statement that failed.
+    async fn prepare(&mut self, schema: &StreamSchema) -> Result<()>;
+
+    /// Looks for every right and object that a run needs, with a rolled-back write.
+    ///
+    /// # Errors
+    /// When it cannot even look.
+    async fn check(&mut self, schema: &StreamSchema) -> Result<Vec<Finding>>;
+
+    /// The stored checkpoint; `None` if the pipeline was never prepared.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    async fn checkpoint(&mut self) -> Result<Option<Checkpoint>>;
+
+    /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
+    /// that whatever run was going on is fenced. Returns the checkpoint before the change.
+    ///
+    /// # Errors
+    /// `Config` if the pipeline was never prepared.
+    async fn change(&mut self, change: StateChange) -> Result<Checkpoint>;
+}
+
+/// One statement of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    /// What it is for, in a few words; stable, so that a failure can be found.
+    pub name: String,
+    /// The text that is sent.
+    pub text: String,
+}
+
+/// A change that an operator makes to a checkpoint.
+#[derive(Debug, Clone)]
+pub enum StateChange {
+    /// Go on from here; `None` starts anew.
+    Position(Option<Position>),
+    /// Accept the definition as if it had always been this one.
+    Definition(Definition),
+}
+
+/// One execution of a pipeline's stream.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Made anew for each execution.
+    pub id: Uuid,
+    /// How long the claim lasts without renewal.
+    pub ttl: Duration,
+    /// Whether another run's lease was seen before; see [`Sink::claim`].
+    pub waited: bool,
+}
+
+/// The answer to a claim.
+#[derive(Debug, Clone)]
+pub enum Claim {
+    /// The pipeline is ours.
+    Claimed(Checkpoint),
+    /// Another run holds it, or (with `run.waited`) has just done the work.
+    Busy(Lease),
+}
+
+/// Another run's hold on a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// That run's id, if the row has one.
+    pub holder: Option<Uuid>,
+    /// Changes with each renewal; empty once given back. Only good for comparing.
+    pub token: String,
+    /// How long it still lasts by the server's clock.
+    pub remaining: Duration,
+    /// For how long, without interruption, runs have found the pipeline busy.
+    pub skipped_for: Duration,
+}
+
+/// What a sink holds for a pipeline's stream.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Checkpoint {
+    /// Bumped by each claim, commit and state change; never decreases.
+    pub sequence: i64,
+    /// Where to go on; `None` before the first commit.
+    #[serde(serialize_with = "position_text")]
+    pub position: Option<Position>,
+    /// The definition that the position belongs to.
+    pub definition: Option<Definition>,
+    /// Rows applied by all commits so far.
+    pub rows_total: i64,
+}
+
+fn position_text<S: serde::Serializer>(
+    position: &Option<Position>,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    match position {
+        Some(position) => match serde_json::from_str::<serde_json::Value>(position.as_str()) {
+            Ok(value) => value.serialize(serializer),
+            Err(_) => serializer.serialize_str(position.as_str()),
+        },
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The state of the checkpoint that a commit must find: compare-and-set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fence {
+    /// Our run.
+    pub run: Uuid,
+    /// The sequence that our last claim or commit left.
+    pub sequence: i64,
+    /// The definition to store with the position, as [`Definition::to_text`] gives it.
+    pub definition: String,
+    /// How long the lease lasts from this commit on.
+    pub ttl: Duration,
+}
+
+/// What a commit did to the target.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Rows that were not there before.
+    pub inserted: u64,
+    /// Rows that were there and differed.
+    pub updated: u64,
+    /// Rows that were there and left.
+    pub deleted: u64,
+    /// Upserts of rows that were there already, equal to the last byte.
+    pub unchanged: u64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The sweep was read to its end and all of it is durable.
+    Success,
+    /// Asked to stop, or at its deadline, at a batch boundary: the next run goes on.
+    Stopped,
+    /// Another run holds the pipeline.
+    Skipped,
+    /// Another run or a person took the pipeline over.
+    Fenced,
+    /// An error ended it.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in logs and in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Stopped => "stopped",
+            Self::Skipped => "skipped",
+            Self::Fenced => "fenced",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A run's result, as the ledger and the summary show it.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// `pipeline/stream`.
+    pub name: String,
+    /// This execution.
+    pub run: Uuid,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Rows read from the source.
+    pub read: u64,
+    /// Rows inserted or updated.
+    pub written: u64,
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Rows found equal.
+    pub unchanged: u64,
+    /// Rows read that an earlier sweep had read.
+    pub reread: u64,
+    /// Rows put aside.
+    pub quarantined: u64,
+    /// Batches committed.
+    pub batches: u64,
+    /// Where the run began.
+    pub checkpoint_from: Option<Position>,
+    /// Where the next one goes on.
+    pub checkpoint_to: Option<Position>,
+    /// The source's clock up to which everything is in the target, microseconds since 1970 UTC.
+    pub horizon_micros: Option<i64>,
+    /// How long it took.
+    pub duration: Duration,
+    /// Whether somebody asked it to stop.
+    pub asked_to_stop: bool,
+    /// The class of the error that ended it.
+    pub error_class: Option<Class>,
+    /// The database's own code of that error.
+    pub error_code: Option<String>,
+}
+
+impl RunReport {
+    /// A report of a run that has done nothing yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, run: Uuid) -> Self {
+        Self {
+            name: name.into(),
+            run,
+            outcome: Outcome::Failed,
+            read: 0,
+            written: 0,
+            deleted: 0,
+            unchanged: 0,
+            reread: 0,
+            quarantined: 0,
+            batches: 0,
+            checkpoint_from: None,
+            checkpoint_to: None,
+            horizon_micros: None,
+            duration: Duration::ZERO,
+            asked_to_stop: false,
+            error_class: None,
+            error_code: None,
+        }
+    }
+
+    /// Counts a batch that is durable.
+    pub(crate) fn add(&mut self, batch: &Batch, counts: &Counts) {
+        self.read += batch.progress.read;
+        self.reread += batch.progress.reread;
+        self.written += counts.inserted + counts.updated;
+        self.deleted += counts.deleted;
+        self.unchanged += counts.unchanged;
+        self.batches += 1;
+        self.checkpoint_to = Some(batch.position.clone());
+        self.horizon_micros = batch.progress.horizon_micros.or(self.horizon_micros);
+    }
+
+    /// Notes how it ended and gives the error back.
+    pub(crate) fn end(
+        &mut self,
+        ended: Result<Outcome>,
+        duration: Duration,
+        asked_to_stop: bool,
+    ) -> Option<Error> {
+        self.duration = duration;
+        self.asked_to_stop = asked_to_stop;
+        match ended {
+            Ok(outcome) => {
+                self.outcome = outcome;
+                None
+            }
+            Err(error) => {
+                let fenced = error.class() == Class::Fenced;
+                self.outcome = if fenced { Outcome::Fenced } else { Outcome::Failed };
+                self.error_class = Some(error.class());
+                self.error_code = error.code().map(str::to_owned);
+                Some(error)
+            }
+        }
+    }
+}
