@@ -4,6 +4,7 @@ pub mod bulk;
 pub mod config;
 pub mod connect;
 pub mod error;
+pub mod plan;
 pub mod quote;
 pub mod target;
 pub mod types;

@@ -181,9 +181,7 @@ fn convert(
             let digits = array.as_primitive::<Decimal128Type>().value(row);
             ColumnData::Numeric(Some(decimal(digits, *from, precision, scale)?))
         }
-        (SqlType::Bit, DataType::Boolean) => {
-            ColumnData::Bit(Some(array.as_boolean().value(row)))
-        }
+        (SqlType::Bit, DataType::Boolean) => ColumnData::Bit(Some(array.as_boolean().value(row))),
         (SqlType::NVarChar(limit), DataType::Utf8) => {
             let text = array.as_string::<i32>().value(row);
             check_text(text, limit, column.key)?;
@@ -259,11 +257,7 @@ fn decimal(
     }
 }
 
-fn check_text(
-    text: &str,
-    limit: Option<u16>,
-    key: bool,
-) -> std::result::Result<(), String> {
+fn check_text(text: &str, limit: Option<u16>, key: bool) -> std::result::Result<(), String> {
     if let Some(limit) = limit.map(usize::from) {
         // A UTF-8 text never has more UTF-16 units than bytes.
         if text.len() > limit {
@@ -274,7 +268,9 @@ fn check_text(
         }
     }
     if key && text.ends_with(' ') {
-        return Err("the key ends with a blank, and SQL Server takes 'a' and 'a ' for one key".to_owned());
+        return Err(
+            "the key ends with a blank, and SQL Server takes 'a' and 'a ' for one key".to_owned()
+        );
     }
     Ok(())
 }
@@ -304,4 +300,3 @@ fn timestamp(micros: i64, digits: u8) -> std::result::Result<DateTime2, String> 
     let date = date(micros.div_euclid(MICROS_PER_DAY))?;
     Ok(DateTime2::new(date, time(micros.rem_euclid(MICROS_PER_DAY), digits)?))
 }
-

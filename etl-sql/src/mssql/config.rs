@@ -165,12 +165,16 @@ impl MssqlConfig {
             return Err(wrong("has another scheme than mssql"));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(wrong("has options after ? or #: TLS and time-outs are keys of the section"));
+            return Err(wrong(
+                "has options after ? or #: TLS and time-outs are keys of the section",
+            ));
         }
         let decode = |text: &str, what: &str| {
-            percent_decode(text).ok_or_else(|| wrong(&format!("has a {what} that is not percent-encoded UTF-8")))
+            percent_decode(text)
+                .ok_or_else(|| wrong(&format!("has a {what} that is not percent-encoded UTF-8")))
         };
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
+        let host =
+            url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| wrong("has no host"))?;
         let user = decode(url.username(), "login")?;
         let password = decode(url.password().unwrap_or_default(), "password")?;
         let database = decode(url.path().trim_start_matches('/'), "database")?;

@@ -69,9 +69,7 @@ impl Connection {
     /// # Errors
     /// Classed by the server's number.
     pub async fn batch(&mut self, sql: &str, doing: &str) -> Result<Vec<Row>> {
-        let run = async {
-            self.client.simple_query(sql).await?.into_results().await
-        };
+        let run = async { self.client.simple_query(sql).await?.into_results().await };
         limited(self.limit, Phase::Repeatable, doing, run)
             .await
             .map(|sets| sets.into_iter().flatten().collect())
@@ -88,9 +86,7 @@ impl Connection {
         phase: Phase,
         doing: &str,
     ) -> Result<Vec<Row>> {
-        let run = async {
-            self.client.query(sql, parameters).await?.into_results().await
-        };
+        let run = async { self.client.query(sql, parameters).await?.into_results().await };
         limited(self.limit, phase, doing, run)
             .await
             .map(|sets| sets.into_iter().flatten().collect())
@@ -136,8 +132,7 @@ fn driver_config(config: &MssqlConfig) -> Result<tiberius::Config> {
     driver.port(config.port);
     driver.database(&config.database);
     driver.application_name(&config.application);
-    driver
-        .authentication(AuthMethod::sql_server(&config.user, config.password.expose_secret()));
+    driver.authentication(AuthMethod::sql_server(&config.user, config.password.expose_secret()));
     driver.packet_size(PACKET_BYTES);
     driver.handshake_timeout(Some(config.connect_timeout));
     driver.command_timeout(Some(config.command_timeout));

@@ -38,22 +38,196 @@ pub mod own {
 /// with 203), the .NET Framework's further connection errors, and numbers of failovers and
 /// shutdowns that neither has.
 const TRANSIENT: &[u32] = &[
-    20, 64, 121, 203, 233, 539, 601, 615, 617, 669, 921, 926, 927, 941, 952, 982, 988, 997, 1203,
-    1204, 1205, 1215, 1216, 1221, 1222, 1232, 1404, 1413, 1421, 1438, 1532, 1533, 1534, 1535, 1807,
-    2021, 2816, 3429, 3635, 3935, 3941, 3947, 3948, 3950, 3953, 3957, 3960, 3966, 3980, 4060, 4117,
-    4184, 4221, 5280, 5529, 6292, 7951, 8628, 8645, 8651, 9020, 9515, 9985, 10053, 10054, 10060,
-    10922, 10928, 10929, 10930, 10936, 11001, 11539, 14355, 14817, 14868, 14906, 16528, 16554,
-    16555, 17065, 17066, 17067, 17197, 17889, 18401, 18858, 19413, 19416, 19494, 20041, 21503,
-    22225, 22226, 22335, 22353, 22355, 22358, 22427, 22430, 22491, 22493, 22498, 22754, 22758,
-    22759, 22760, 22984, 25003, 25738, 25740, 30080, 30085, 33123, 35216, 35218, 35256, 35293,
-    37202, 37327, 39025, 39108, 39110, 39151, 39152, 40106, 40143, 40189, 40197, 40501, 40540,
-    40613, 40623, 40642, 40648, 40671, 40675, 40890, 40903, 40918, 40938, 41301, 41302, 41305,
-    41325, 41339, 41383, 41614, 41619, 41640, 41700, 41701, 41823, 41839, 41840, 42029, 42108,
-    42109, 45153, 45156, 45157, 45161, 45179, 45182, 45319, 45547, 47132, 47137, 47139, 49510,
-    49802, 49918, 49919, 49920, 49977, 49983, // EF Core
-    40020, 40166, // .NET Framework, opening a connection
-    596, 922, 976, 978, 983, 1219, 3906, 6005, 17142, // killed, recovering, failed over, shut down
-    266, 3902, 3903, // a transaction that the server ended under us
+    20,
+    64,
+    121,
+    203,
+    233,
+    539,
+    601,
+    615,
+    617,
+    669,
+    921,
+    926,
+    927,
+    941,
+    952,
+    982,
+    988,
+    997,
+    1203,
+    1204,
+    1205,
+    1215,
+    1216,
+    1221,
+    1222,
+    1232,
+    1404,
+    1413,
+    1421,
+    1438,
+    1532,
+    1533,
+    1534,
+    1535,
+    1807,
+    2021,
+    2816,
+    3429,
+    3635,
+    3935,
+    3941,
+    3947,
+    3948,
+    3950,
+    3953,
+    3957,
+    3960,
+    3966,
+    3980,
+    4060,
+    4117,
+    4184,
+    4221,
+    5280,
+    5529,
+    6292,
+    7951,
+    8628,
+    8645,
+    8651,
+    9020,
+    9515,
+    9985,
+    10053,
+    10054,
+    10060,
+    10922,
+    10928,
+    10929,
+    10930,
+    10936,
+    11001,
+    11539,
+    14355,
+    14817,
+    14868,
+    14906,
+    16528,
+    16554,
+    16555,
+    17065,
+    17066,
+    17067,
+    17197,
+    17889,
+    18401,
+    18858,
+    19413,
+    19416,
+    19494,
+    20041,
+    21503,
+    22225,
+    22226,
+    22335,
+    22353,
+    22355,
+    22358,
+    22427,
+    22430,
+    22491,
+    22493,
+    22498,
+    22754,
+    22758,
+    22759,
+    22760,
+    22984,
+    25003,
+    25738,
+    25740,
+    30080,
+    30085,
+    33123,
+    35216,
+    35218,
+    35256,
+    35293,
+    37202,
+    37327,
+    39025,
+    39108,
+    39110,
+    39151,
+    39152,
+    40106,
+    40143,
+    40189,
+    40197,
+    40501,
+    40540,
+    40613,
+    40623,
+    40642,
+    40648,
+    40671,
+    40675,
+    40890,
+    40903,
+    40918,
+    40938,
+    41301,
+    41302,
+    41305,
+    41325,
+    41339,
+    41383,
+    41614,
+    41619,
+    41640,
+    41700,
+    41701,
+    41823,
+    41839,
+    41840,
+    42029,
+    42108,
+    42109,
+    45153,
+    45156,
+    45157,
+    45161,
+    45179,
+    45182,
+    45319,
+    45547,
+    47132,
+    47137,
+    47139,
+    49510,
+    49802,
+    49918,
+    49919,
+    49920,
+    49977,
+    49983, // EF Core
+    40020,
+    40166, // .NET Framework, opening a connection
+    596,
+    922,
+    976,
+    978,
+    983,
+    1219,
+    3906,
+    6005,
+    17142, // killed, recovering, failed over, shut down
+    266,
+    3902,
+    3903, // a transaction that the server ended under us
     own::LOCK_NOT_GRANTED,
     own::STAGE_COUNT,
 ];
@@ -69,12 +243,13 @@ const DATA: &[u32] = &[
 ];
 
 /// Names and shapes do not fit.
-const SCHEMA: &[u32] = &[207, 208, 213, 206, 257, 260, 468, 529, 4816, 4864, 4701, 4902, 4922, 8101];
+const SCHEMA: &[u32] =
+    &[207, 208, 213, 206, 257, 260, 468, 529, 4816, 4864, 4701, 4902, 4922, 8101];
 
 /// Credentials or rights.
 const PERMISSION: &[u32] = &[
-    229, 230, 262, 297, 300, 916, 1088, 4064, 6102, 15151, 15247, 18452, 18456, 18461, 18470, 18486,
-    18487, 18488, 15118, 33009,
+    229, 230, 262, 297, 300, 916, 1088, 4064, 6102, 15151, 15247, 18452, 18456, 18461, 18470,
+    18486, 18487, 18488, 15118, 33009,
 ];
 
 /// A setting, such as a database that does not exist.
@@ -112,11 +287,12 @@ pub fn classify(error: &tiberius::error::Error, phase: Phase, doing: &str) -> Er
         E::Server(token) => server(token, phase, doing),
         E::Io { kind, .. } => io(*kind, phase, doing),
         E::Tls(text) => tls(text, doing),
-        E::Routing { host, port } => Error::transient(format!(
-            "{doing}: the server redirects to {host}:{port}"
-        )),
+        E::Routing { host, port } => {
+            Error::transient(format!("{doing}: the server redirects to {host}:{port}"))
+        }
         E::BulkInput(_) | E::Conversion(_) | E::Encoding(_) => {
-            Error::internal(format!("{doing}: a value could not be encoded")).with_source(error.clone())
+            Error::internal(format!("{doing}: a value could not be encoded"))
+                .with_source(error.clone())
         }
         _ => lost(phase, format!("{doing}: the server's answer could not be read")),
     }
@@ -143,8 +319,12 @@ fn server(token: &tiberius::error::TokenError, phase: Phase, doing: &str) -> Err
 
 fn hint(number: u32, phase: Phase) -> Option<&'static str> {
     Some(match number {
-        18456 => "the login or its password is wrong: check the url's secret, or rotate it with mssql-init",
-        4060 | 911 => "the database does not exist, is not up yet, or the login has no user in it: run mssql-init",
+        18456 => {
+            "the login or its password is wrong: check the url's secret, or rotate it with mssql-init"
+        }
+        4060 | 911 => {
+            "the database does not exist, is not up yet, or the login has no user in it: run mssql-init"
+        }
         229 | 230 => "a right is missing: run mssql-init, or see what `etl-job check` lists",
         208 => "an object is missing: run mssql-init",
         207 | 213 => "a column is missing or too many",
@@ -173,9 +353,9 @@ fn io(kind: ErrorKind, phase: Phase, doing: &str) -> Error {
         (Phase::Connect, ErrorKind::PermissionDenied) => {
             Error::config(format!("{doing}: the operating system does not allow it"))
         }
-        (Phase::Connect, ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
-            Error::config(format!("{doing}: the TLS settings or the server's answer are not usable ({kind})"))
-        }
+        (Phase::Connect, ErrorKind::InvalidInput | ErrorKind::InvalidData) => Error::config(
+            format!("{doing}: the TLS settings or the server's answer are not usable ({kind})"),
+        ),
         _ => lost(phase, format!("{doing}: the connection broke ({kind})")),
     }
 }
@@ -208,8 +388,7 @@ mod tests {
 
     #[test]
     fn no_number_is_in_two_lists() {
-        let mut all: Vec<u32> =
-            [TRANSIENT, CAPACITY, DATA, SCHEMA, PERMISSION, CONFIG].concat();
+        let mut all: Vec<u32> = [TRANSIENT, CAPACITY, DATA, SCHEMA, PERMISSION, CONFIG].concat();
         let count = all.len();
         all.sort_unstable();
         all.dedup();

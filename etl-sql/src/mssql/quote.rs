@@ -42,7 +42,9 @@ impl TableName {
     /// `Config` if it is neither.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = || {
-            Error::config(format!("\"{text}\" is not a table name: write schema.table, with [ ] around parts that hold a dot"))
+            Error::config(format!(
+                "\"{text}\" is not a table name: write schema.table, with [ ] around parts that hold a dot"
+            ))
         };
         let mut parts = split(text).ok_or_else(wrong)?;
         let table = parts.pop().ok_or_else(wrong)?;

@@ -162,7 +162,8 @@ impl Target {
         let rows = connection.query(UNIQUE_KEYS, &[&table], Phase::Repeatable, doing).await?;
         let mut wanted: Vec<_> = self.key().map(|column| column.name.to_lowercase()).collect();
         wanted.sort_unstable();
-        let mut indexes: std::collections::BTreeMap<i32, Vec<String>> = std::collections::BTreeMap::new();
+        let mut indexes: std::collections::BTreeMap<i32, Vec<String>> =
+            std::collections::BTreeMap::new();
         for row in &rows {
             let column: &str = required(row, "column_name")?;
             indexes.entry(required(row, "index_id")?).or_default().push(column.to_lowercase());
@@ -273,4 +274,3 @@ impl CatalogColumn {
         })
     }
 }
-

@@ -220,7 +220,10 @@ fn text_units(field: &Field) -> Option<u16> {
 }
 
 fn fraction(field: &Field) -> u8 {
-    meta_number(field, meta::FRACTION).and_then(|digits| u8::try_from(digits).ok()).unwrap_or(6).min(7)
+    meta_number(field, meta::FRACTION)
+        .and_then(|digits| u8::try_from(digits).ok())
+        .unwrap_or(6)
+        .min(7)
 }
 
 fn unmapped(field: &Field) -> Error {
