@@ -38,16 +38,19 @@ struct Link {
     stream: StreamConfig,
     name: String,
     connection: Option<Connection>,
+    /// Whether the connection at hand has a staging table.
+    staged: bool,
 }
 
 impl Link {
     /// A connection, new or as the last good call left it. It must be given back with
     /// [`Link::keep`] only after a good end; otherwise it is gone, as it should be.
     async fn take(&mut self) -> Result<Connection> {
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => Connection::open(&self.config).await.map_err(|error| error.context(&self.name)),
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
         }
+        self.staged = false;
+        Connection::open(&self.config).await.map_err(|error| error.context(&self.name))
     }
 
     fn keep(&mut self, connection: Connection) {

@@ -1,1 +1,3 @@
-//! .
+//! What the integration tests stand on: servers to test against.
+
+pub mod mssql;

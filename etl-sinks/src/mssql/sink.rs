@@ -23,8 +23,6 @@ pub struct MssqlSink {
     opened: Option<Opened>,
     /// What the ledger counts for our run, as far as we know.
     known: Totals,
-    /// Whether the connection at hand has a staging table.
-    staged: bool,
 }
 
 /// What `open` found out.
@@ -49,8 +47,8 @@ impl MssqlSink {
     pub fn new(config: MssqlConfig, stream: &Stream) -> Result<Self> {
         etl_sql::mssql::quote::TableName::parse(&stream.config.object)?;
         let (name, stream) = (stream.full_name(), stream.config.clone());
-        let link = Link { config, stream, name, connection: None };
-        Ok(Self { link, opened: None, known: Totals::default(), staged: false })
+        let link = Link { config, stream, name, connection: None, staged: false };
+        Ok(Self { link, opened: None, known: Totals::default() })
     }
 
     fn opened(&self) -> Result<&Opened> {
@@ -65,15 +63,12 @@ impl MssqlSink {
 
     /// A connection that has a staging table.
     async fn staging(&mut self) -> Result<Connection> {
-        if self.link.connection.is_none() {
-            self.staged = false;
-        }
         let mut connection = self.link.take().await?;
         let doing = self.doing("preparing the staging table");
         let statements = &self.opened()?.statements;
-        let sql = if self.staged { &statements.truncate_stage } else { &statements.create_stage };
+        let sql = if self.link.staged { &statements.truncate_stage } else { &statements.create_stage };
         connection.batch(sql, &doing).await?;
-        self.staged = true;
+        self.link.staged = true;
         Ok(connection)
     }
 
@@ -176,7 +171,6 @@ impl Sink for MssqlSink {
         let target = planned.found(&mut connection).await?;
         let statements = Statements::new(&self.link.config.state_schema, &target)?;
         self.opened = Some(Opened { target, statements });
-        self.staged = false;
         // A table of another shape may wait under the stage's name in this session.
         drop(connection);
         Ok(())

@@ -74,14 +74,12 @@ pub fn claim(state_schema: &str) -> Result<String> {
     Ok(format!(
         "SET XACT_ABORT ON; SET NOCOUNT ON;
 DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @lease_ms int = @P3, @waited bit = @P4;
-DECLARE @claimed int;
 BEGIN TRANSACTION;
 UPDATE {schema}.[checkpoint]
    SET [run_id] = @run_id, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
 OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total]
  WHERE [pipeline] = @pipeline AND ([run_id] = @run_id OR [lease_until] < SYSUTCDATETIME() OR ([lease_until] IS NULL AND @waited = 0));
-SET @claimed = @@ROWCOUNT;
-IF @claimed = 1
+IF EXISTS (SELECT 1 FROM {schema}.[checkpoint] WHERE [pipeline] = @pipeline AND [run_id] = @run_id)
 BEGIN
   UPDATE {schema}.[run] SET [outcome] = N'abandoned', [finished_at] = SYSUTCDATETIME()
    WHERE [pipeline] = @pipeline AND [outcome] = N'running' AND [run_id] <> @run_id;
@@ -169,11 +167,11 @@ DECLARE @pipeline nvarchar(250) = @P1, @what nvarchar(20) = @P2, @text nvarchar(
 DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
 BEGIN TRANSACTION;
 {TAKE_LOCK}
+SELECT [sequence], [position], [definition], [rows_total] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
 UPDATE {schema}.[checkpoint]
    SET [position] = CASE WHEN @what = N'position' THEN @text ELSE [position] END,
        [definition] = CASE WHEN @what = N'definition' THEN @text WHEN @text IS NULL THEN NULL ELSE [definition] END,
        [sequence] = [sequence] + 1, [run_id] = NULL, [lease_until] = NULL, [updated_at] = SYSUTCDATETIME()
-OUTPUT deleted.[sequence], deleted.[position], deleted.[definition], deleted.[rows_total]
  WHERE [pipeline] = @pipeline;
 COMMIT TRANSACTION;"
     ))
