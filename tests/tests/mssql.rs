@@ -73,3 +73,25 @@ async fn smoke() {
     for r in db.texts("SELECT CONVERT(nvarchar(40),id), name, CONVERT(nvarchar(40),amount), CONVERT(nvarchar(60),u,126), CONVERT(nvarchar(40),f), CONVERT(nvarchar(40),b), CONVERT(nvarchar(40),d), CONVERT(nvarchar(40),t), CONVERT(nvarchar(40),g), CONVERT(nvarchar(40),DATALENGTH(x)) FROM dbo.orders ORDER BY id").await { println!("{r:?}"); }
     for r in db.texts("SELECT outcome, CONVERT(nvarchar(40),rows_written), CONVERT(nvarchar(40),rows_updated), CONVERT(nvarchar(40),rows_unchanged) FROM etl.run").await { println!("{r:?}"); }
 }
+
+#[tokio::test]
+async fn init_smoke() {
+    let db = Database::new().await;
+    let config: StreamConfig = serde_json::from_value(json!({"object":"sales.orders","primary_key":["id"],"cursor":{"column":"u"},"select":["id"]})).unwrap();
+    let ss = StreamSchema { name: "p/public.orders".into(), schema: Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false), Field::new("n", DataType::Int64, false)])), key: vec!["id".into()], definition: Definition::default() };
+    let target = Arc::new(etl_sql::mssql::target::Target::planned(&config, &ss).unwrap());
+    let mut job = db.owner.clone();
+    job.user = "etl_job".into();
+    for pw in ["Str0ng'pw-1", "Str0ng'pw-2"] {
+    job.password = secrecy::SecretString::from(pw);
+    let steps = mssql_init::steps::steps(&job, &[target.clone()]).unwrap();
+    mssql_init::run(&db.owner, &job, &steps, Duration::from_secs(20)).await.unwrap();
+    etl_sql::mssql::Connection::open(&job).await.unwrap();
+    }
+    let stream = Stream { pipeline: "p".into(), name: "public.orders".into(), config };
+    let con = etl_sinks::find("mssql").unwrap();
+    let mut admin = (con.admin)(&db.section_as("etl_job", "Str0ng'pw-2"), &stream).unwrap();
+    for f in admin.check(&ss).await.unwrap() { println!("{f}"); }
+    let mut c = etl_sql::mssql::Connection::open(&job).await.unwrap();
+    println!("{:?}", c.batch("CREATE TABLE dbo.x (a int)", "x").await.map(drop));
+}
