@@ -137,7 +137,11 @@ fn every_statement_is_its_golden_file() {
     for (name, text) in &all {
         let golden = std::fs::read_to_string(folder.join(format!("{name}.sql")))
             .unwrap_or_else(|_| panic!("{name} has no golden file; run with ETL_UPDATE_GOLDEN=1"));
-        assert_eq!(golden.trim_end(), text.trim_end(), "{name}; look at the difference, then run with ETL_UPDATE_GOLDEN=1");
+        assert_eq!(
+            golden.trim_end(),
+            text.trim_end(),
+            "{name}; look at the difference, then run with ETL_UPDATE_GOLDEN=1"
+        );
     }
     let files = std::fs::read_dir(&folder).unwrap().count();
     assert_eq!(files, all.len(), "a golden file belongs to no statement");
@@ -146,7 +150,8 @@ fn every_statement_is_its_golden_file() {
 #[test]
 fn a_deleted_clause_is_seen() {
     let sent = Statements::new("etl", &targets()["upsert"]).unwrap();
-    for clause in ["[sequence] = @sequence", "[run_id] = @run_id", "sp_getapplock", "XACT_ABORT ON"] {
+    for clause in ["[sequence] = @sequence", "[run_id] = @run_id", "sp_getapplock", "XACT_ABORT ON"]
+    {
         assert!(sent.commit.contains(clause), "{clause}");
     }
 }

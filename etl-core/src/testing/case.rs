@@ -3,13 +3,16 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
 
 use crate::error::Error;
 
 /// No case may hang a build: the slowest waits for a few leases to expire.
 const TIME_LIMIT: Duration = Duration::from_mins(5);
+
+/// Cases mostly wait: for leases to expire, for a server to answer.
+const AT_ONCE: usize = 4;
 
 /// Why a case failed.
 #[derive(Debug)]
@@ -106,18 +109,24 @@ pub(super) async fn run_all<T>(
     fresh: impl AsyncFn() -> Result<T, Error>,
 ) {
     let only = std::env::var("ETL_CASE").unwrap_or_default();
-    let mut failures = Vec::new();
-    for case in cases.iter().filter(|case| case.name.contains(&only)) {
-        if let Err(Failure(why)) = run_one(case, &fresh).await {
-            failures.push(format!("  {}: {why}", case.name));
-        }
-    }
+    let chosen = cases.iter().filter(|case| case.name.contains(&only));
+    let failures: Vec<String> = stream::iter(chosen.map(|case| run_one(case, &fresh)))
+        .buffered(AT_ONCE)
+        .filter_map(|failure| async { failure })
+        .collect()
+        .await;
     if !failures.is_empty() {
         panic!("{suite}: {} failed\n{}", failures.len(), failures.join("\n"));
     }
 }
 
-async fn run_one<T>(case: &Case<T>, fresh: impl AsyncFn() -> Result<T, Error>) -> Check {
+/// The case's name and why it failed, if it did.
+async fn run_one<T>(case: &Case<T>, fresh: &impl AsyncFn() -> Result<T, Error>) -> Option<String> {
+    let Failure(why) = check_one(case, fresh).await.err()?;
+    Some(format!("  {}: {why}", case.name))
+}
+
+async fn check_one<T>(case: &Case<T>, fresh: &impl AsyncFn() -> Result<T, Error>) -> Check {
     let on = fresh().await.map_err(|error| Failure(format!("no fixture: {error:?}")))?;
     let run = AssertUnwindSafe((case.run)(&on)).catch_unwind();
     match tokio::time::timeout(TIME_LIMIT, run).await {

@@ -66,7 +66,8 @@ impl MssqlSink {
         let mut connection = self.link.take().await?;
         let doing = self.doing("preparing the staging table");
         let statements = &self.opened()?.statements;
-        let sql = if self.link.staged { &statements.truncate_stage } else { &statements.create_stage };
+        let sql =
+            if self.link.staged { &statements.truncate_stage } else { &statements.create_stage };
         connection.batch(sql, &doing).await?;
         self.link.staged = true;
         Ok(connection)

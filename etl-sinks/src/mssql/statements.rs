@@ -4,7 +4,7 @@
 use etl_core::Result;
 use etl_core::connector::Mode;
 use etl_sql::mssql::error::own;
-use etl_sql::mssql::quote::name;
+use etl_sql::mssql::quote::{name, text};
 use etl_sql::mssql::target::{Column, Target};
 use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
 
@@ -91,14 +91,17 @@ COMMIT TRANSACTION;"
     ))
 }
 
-/// The checkpoint's row with its lease, and for how long runs have been skipped. `@P1` name.
+/// The checkpoint's row with its lease, and for how long runs have been skipped; no row if the
+/// pipeline or its whole schema was never prepared. `@P1` name.
 ///
 /// # Errors
 /// `Config` for a bad schema name.
 pub fn look(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
     Ok(format!(
         "DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME();
+IF OBJECT_ID({table}) IS NOT NULL
 SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
        CONVERT(nvarchar(40), c.[lease_until], 126) AS [lease],
        CASE WHEN c.[lease_until] > @now THEN DATEDIFF(millisecond, @now, c.[lease_until]) ELSE 0 END AS [remaining_ms],
@@ -161,10 +164,12 @@ COMMIT TRANSACTION;"
 /// `Config` for a bad schema name.
 pub fn change(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
     Ok(format!(
         "SET XACT_ABORT ON; SET NOCOUNT ON;
 DECLARE @pipeline nvarchar(250) = @P1, @what nvarchar(20) = @P2, @text nvarchar(max) = NULLIF(@P3, N'');
 DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
+IF OBJECT_ID({table}) IS NULL RETURN;
 BEGIN TRANSACTION;
 {TAKE_LOCK}
 SELECT [sequence], [position], [definition], [rows_total] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;

@@ -184,7 +184,7 @@ fn convert(
         (SqlType::Bit, DataType::Boolean) => ColumnData::Bit(Some(array.as_boolean().value(row))),
         (SqlType::NVarChar(limit), DataType::Utf8) => {
             let text = array.as_string::<i32>().value(row);
-            check_text(text, limit, column.key)?;
+            check_text(text, limit, column)?;
             ColumnData::String(Some(text.to_owned().into()))
         }
         (SqlType::VarBinary(limit), DataType::Binary) => {
@@ -257,7 +257,7 @@ fn decimal(
     }
 }
 
-fn check_text(text: &str, limit: Option<u16>, key: bool) -> std::result::Result<(), String> {
+fn check_text(text: &str, limit: Option<u16>, column: &Column) -> std::result::Result<(), String> {
     if let Some(limit) = limit.map(usize::from) {
         // A UTF-8 text never has more UTF-16 units than bytes.
         if text.len() > limit {
@@ -267,7 +267,15 @@ fn check_text(text: &str, limit: Option<u16>, key: bool) -> std::result::Result<
             }
         }
     }
-    if key && text.ends_with(' ') {
+    if let Some(declared) = column.max_chars.and_then(|chars| usize::try_from(chars).ok()) {
+        if text.len() > declared {
+            let chars = text.chars().count();
+            if chars > declared {
+                return Err(format!("it has {chars} characters, declared are at most {declared}"));
+            }
+        }
+    }
+    if column.key && text.ends_with(' ') {
         return Err(
             "the key ends with a blank, and SQL Server takes 'a' and 'a ' for one key".to_owned()
         );

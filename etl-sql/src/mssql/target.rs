@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use etl_core::connector::{FilterExit, Mode, StreamConfig};
-use etl_core::schema::StreamSchema;
+use etl_core::schema::{StreamSchema, meta, meta_number};
 use etl_core::{Error, Result};
 
 use super::connect::{Connection, required, value};
@@ -24,6 +24,8 @@ pub struct Column {
     pub key: bool,
     /// A key text's collation in the target.
     pub collation: String,
+    /// The greatest length that the stream declares for a text, in characters.
+    pub max_chars: Option<u32>,
 }
 
 /// A target table and how it is written.
@@ -62,6 +64,7 @@ impl Target {
                     nullable: field.is_nullable() && !key,
                     key,
                     collation: BINARY_COLLATION.to_owned(),
+                    max_chars: meta_number(field, meta::MAX_CHARS),
                 })
             })
             .collect::<Result<Vec<_>>>()

@@ -1,6 +1,7 @@
 SET XACT_ABORT ON; SET NOCOUNT ON;
 DECLARE @pipeline nvarchar(250) = @P1, @what nvarchar(20) = @P2, @text nvarchar(max) = NULLIF(@P3, N'');
 DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
+IF OBJECT_ID(N'[etl].[checkpoint]') IS NULL RETURN;
 BEGIN TRANSACTION;
 EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
 IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;

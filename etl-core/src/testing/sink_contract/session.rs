@@ -137,10 +137,11 @@ pub(super) fn batch(step: i64, upserts: &[Row], deletes: &[i64]) -> Result<Batch
     };
     let rows: Vec<_> = upserts.iter().cloned().chain(deletes.iter().map(nothing)).collect();
     let bits = (0..rows.len()).map(|index| index >= upserts.len()).collect();
+    let read = u64::try_from(rows.len()).unwrap_or(u64::MAX);
     Ok(Batch {
         changes: Changes::new(Row::records(&rows)?, Some(bits))?,
         position: position(step)?,
-        progress: Progress::default(),
+        progress: Progress { read, ..Progress::default() },
     })
 }
 
