@@ -13,6 +13,7 @@ use etl_tests::mssql::Database;
 struct Fixture {
     database: Database,
     spec: TargetSpec,
+    short_lease: Duration,
 }
 
 #[async_trait]
@@ -44,8 +45,8 @@ impl SinkFixture for Fixture {
         self.database.rows(&sql).await.into_iter().map(ledger_row).collect()
     }
 
-    async fn pass(&self, time: Duration) {
-        tokio::time::sleep(time).await;
+    fn short_lease(&self) -> Duration {
+        self.short_lease
     }
 }
 
@@ -72,9 +73,12 @@ fn ledger_row(row: Vec<Option<String>>) -> Result<LedgerRow> {
 #[tokio::test]
 async fn the_sink_keeps_the_contract() {
     let database = Database::new().await;
+    let started = std::time::Instant::now();
+    drop(database.connect().await);
+    let short_lease = Duration::from_secs(2) + started.elapsed() * 20;
     sink_contract(|spec| {
         let database = database.clone();
-        async move { Ok(Box::new(Fixture { database, spec }) as Box<dyn SinkFixture>) }
+        async move { Ok(Box::new(Fixture { database, spec, short_lease }) as Box<dyn SinkFixture>) }
     })
     .await;
 }

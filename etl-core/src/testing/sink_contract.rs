@@ -53,6 +53,12 @@ pub trait SinkFixture: Send + Sync {
     /// If it cannot be read.
     async fn ledger(&self) -> Result<Vec<LedgerRow>>;
 
+    /// How long a lease lasts that a case lets expire: longer than a few connections to the target
+    /// take.
+    fn short_lease(&self) -> Duration {
+        Duration::from_secs(3)
+    }
+
     /// Lets so much time pass by the target's clock.
     async fn pass(&self, time: Duration) {
         tokio::time::sleep(time).await;

@@ -7,7 +7,7 @@ use std::task::Poll;
 use crate::testing::case::{Check, Failure, check, check_eq};
 use crate::testing::row::Row;
 
-use super::session::{TTL, Target, batch, expected, position};
+use super::session::{Target, batch, expected, position};
 
 /// More steps than a commit has on any database we know.
 const MOST_POLLS: usize = 400;
@@ -22,7 +22,7 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
         polls += 1 + polls / 8;
         let step = i64::try_from(polls).map_err(|_| Failure::new("too many polls"))?;
         let rows = [Row::new(2 * step), Row::new(2 * step + 1)];
-        let mut session = target.run(run, TTL * 20).await?;
+        let mut session = target.run(run, target.ttl() * 20).await?;
         let finished = {
             let batch = batch(step, &rows, &[])?;
             dropped_after(polls, session.sink.commit(&batch, &session.fence)).await
@@ -30,7 +30,7 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
         let acknowledged = finished.transpose()?.is_some();
         drop(session);
         // The claim waits for what is still being committed, and fences what has yet to arrive.
-        let next = target.run(run, TTL * 20).await?;
+        let next = target.run(run, target.ttl() * 20).await?;
         let reached = next.claimed.position;
         if reached == Some(position(step)?) {
             committed.extend(rows);

@@ -9,7 +9,7 @@ use crate::sink::{Outcome, Run};
 use crate::testing::case::{Check, check, check_class, check_eq};
 use crate::testing::row::Row;
 
-use super::session::{TTL, Target, batch, busy, claimed, expected, position};
+use super::session::{Target, batch, busy, claimed, expected, position};
 
 pub(super) async fn a_fresh_target_has_no_position(target: &Target) -> Check {
     let session = target.session().await?;
@@ -23,7 +23,7 @@ pub(super) async fn a_second_run_is_busy_until_the_lease_expires(target: &Target
     let first = target.short_session().await?;
     let lease = busy(target.claim(false).await?)?;
     check_eq!(lease.holder, Some(first.fence.run), "holder");
-    check!(lease.remaining <= TTL, "{:?} remain of {TTL:?}", lease.remaining);
+    check!(lease.remaining <= target.ttl(), "{:?} remain of {:?}", lease.remaining, target.ttl());
     check!(!lease.token.is_empty(), "the lease has no token");
     target.outlive().await;
     let checkpoint = claimed(target.claim(false).await?)?;
@@ -35,7 +35,7 @@ pub(super) async fn the_old_run_is_fenced_after_a_takeover(target: &Target) -> C
     let mut old = target.short_session().await?;
     old.put(1, &[Row::new(1)]).await?;
     target.outlive().await;
-    let mut new = target.run(Uuid::new_v4(), TTL * 10).await?;
+    let mut new = target.run(Uuid::new_v4(), target.ttl() * 10).await?;
     check_eq!(new.claimed.position, Some(position(1)?), "the new run's position");
     let late = old.put(2, &[Row::new(2)]).await;
     check_class!(late, Class::Fenced, "the old run's commit");
@@ -52,7 +52,7 @@ pub(super) async fn the_old_run_is_fenced_after_a_takeover(target: &Target) -> C
 
 pub(super) async fn the_same_run_may_claim_again_after_a_lost_answer(target: &Target) -> Check {
     let mut first = target.session().await?;
-    let run = Run { id: first.fence.run, ttl: TTL, waited: false };
+    let run = Run { id: first.fence.run, ttl: target.ttl(), waited: false };
     let mut again = target.open().await?;
     let second = claimed(again.claim(&run).await?)?;
     check!(second.sequence > first.claimed.sequence, "the second claim left the sequence");
@@ -90,7 +90,7 @@ pub(super) async fn an_expired_lease_is_taken_by_who_waited(target: &Target) -> 
 pub(super) async fn renewing_extends_the_lease(target: &Target) -> Check {
     let mut session = target.short_session().await?;
     for _ in 0..2 {
-        target.fixture.pass(TTL * 2 / 3).await;
+        target.fixture.pass(target.ttl() * 2 / 3).await;
         session.sink.renew(&session.fence).await?;
     }
     busy(target.claim(false).await?)?;
@@ -102,7 +102,7 @@ pub(super) async fn renewing_extends_the_lease(target: &Target) -> Check {
 pub(super) async fn committing_extends_the_lease(target: &Target) -> Check {
     let mut session = target.short_session().await?;
     for step in 1..=2 {
-        target.fixture.pass(TTL * 2 / 3).await;
+        target.fixture.pass(target.ttl() * 2 / 3).await;
         session.put(step, &[Row::new(step)]).await?;
     }
     busy(target.claim(false).await?)?;
@@ -112,7 +112,7 @@ pub(super) async fn committing_extends_the_lease(target: &Target) -> Check {
 pub(super) async fn renewing_after_a_takeover_is_fenced(target: &Target) -> Check {
     let mut old = target.short_session().await?;
     target.outlive().await;
-    let mut new = target.run(Uuid::new_v4(), TTL * 10).await?;
+    let mut new = target.run(Uuid::new_v4(), target.ttl() * 10).await?;
     let renewed = old.sink.renew(&old.fence).await;
     check_class!(renewed, Class::Fenced, "renewing after a takeover");
     new.sink.renew(&new.fence).await?;
@@ -146,7 +146,7 @@ pub(super) async fn the_time_of_skipping_is_counted_and_ends_with_a_claim(
 ) -> Check {
     let mut first = target.session().await?;
     let mut skipped = target.open().await?;
-    let run = Run { id: Uuid::new_v4(), ttl: TTL, waited: false };
+    let run = Run { id: Uuid::new_v4(), ttl: target.ttl(), waited: false };
     busy(skipped.claim(&run).await?)?;
     skipped.finish(&target.report(run.id, Outcome::Skipped)).await?;
     target.fixture.pass(Duration::from_millis(2100)).await;
@@ -192,7 +192,7 @@ pub(super) async fn finishing_frees_the_lease_and_writes_the_ledger(target: &Tar
 pub(super) async fn a_skipped_run_is_in_the_ledger_and_frees_nothing(target: &Target) -> Check {
     let mut holder = target.session().await?;
     let mut skipped = target.open().await?;
-    let run = Run { id: Uuid::new_v4(), ttl: TTL, waited: false };
+    let run = Run { id: Uuid::new_v4(), ttl: target.ttl(), waited: false };
     busy(skipped.claim(&run).await?)?;
     skipped.finish(&target.report(run.id, Outcome::Skipped)).await?;
     let rows = target.ledger(run.id).await?;

@@ -7,7 +7,7 @@ use crate::sink::Fence;
 use crate::testing::case::{Check, check, check_class, check_eq};
 use crate::testing::row::Row;
 
-use super::session::{TTL, Target, batch, expected, position};
+use super::session::{Target, batch, expected, position};
 
 pub(super) async fn batch_and_position_become_durable_together(target: &Target) -> Check {
     let mut session = target.session().await?;
@@ -98,7 +98,7 @@ pub(super) async fn the_definition_is_stored_and_given_back(target: &Target) -> 
     let stored = target.checkpoint().await?.definition;
     let text = stored.map(|definition| definition.to_text()).transpose()?;
     check_eq!(text.as_ref(), Some(&session.fence.definition), "definition in the checkpoint");
-    let again = target.run(session.fence.run, TTL).await?;
+    let again = target.run(session.fence.run, target.ttl()).await?;
     let text = again.claimed.definition.map(|definition| definition.to_text()).transpose()?;
     check_eq!(text.as_ref(), Some(&session.fence.definition), "definition given by the claim");
     check_eq!(again.claimed.position, Some(position(1)?), "position given by the claim");

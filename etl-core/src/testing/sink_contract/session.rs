@@ -15,8 +15,6 @@ use crate::testing::row::{CanonicalRow, Row};
 
 use super::{LedgerRow, SinkFixture, TargetSpec};
 
-/// Long enough for a slow server to answer in, short enough to wait for.
-pub(super) const TTL: Duration = Duration::from_secs(3);
 /// A lease of nobody's concern in the case.
 const LONG: Duration = Duration::from_mins(2);
 
@@ -58,10 +56,10 @@ impl Target {
         self.run(Uuid::new_v4(), LONG).await
     }
 
-    /// The same with a lease that ends after [`TTL`].
+    /// The same with a lease that ends after [`SinkFixture::short_lease`].
     pub(super) async fn short_session(&self) -> Result<Session, Failure> {
         self.prepare().await?;
-        self.run(Uuid::new_v4(), TTL).await
+        self.run(Uuid::new_v4(), self.ttl()).await
     }
 
     /// A run on the target as it is.
@@ -75,7 +73,7 @@ impl Target {
 
     /// A claim by a run that nobody has seen before.
     pub(super) async fn claim(&self, waited: bool) -> Result<Claim> {
-        self.open().await?.claim(&Run { id: Uuid::new_v4(), ttl: TTL, waited }).await
+        self.open().await?.claim(&Run { id: Uuid::new_v4(), ttl: self.ttl(), waited }).await
     }
 
     /// The stored checkpoint of a prepared target.
@@ -96,12 +94,17 @@ impl Target {
         Ok(rows.into_iter().filter(|row| row.run == run).collect())
     }
 
-    /// Waits until a lease of [`TTL`] that begins now has expired.
+    /// Waits until a lease of [`SinkFixture::short_lease`] that begins now has expired.
     pub(super) async fn outlive(&self) {
-        self.fixture.pass(TTL + TTL / 3).await;
+        self.fixture.pass(self.ttl() + self.ttl() / 3).await;
     }
 
     /// A report of `run`, with numbers that can be told apart.
+    /// How long a short lease lasts.
+    pub(super) fn ttl(&self) -> Duration {
+        self.fixture.short_lease()
+    }
+
     pub(super) fn report(&self, run: Uuid, outcome: Outcome) -> RunReport {
         let mut report = RunReport::new(&self.spec.schema.name, run);
         report.outcome = outcome;
