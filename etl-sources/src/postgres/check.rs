@@ -289,7 +289,8 @@ fn unwrapped(text: &str) -> Option<&str> {
             text.rsplit_once(" at time zone ").filter(|(_, to)| zone(to)).map(|(inner, _)| inner)
         })
         .or_else(|| {
-            let (to, inner) = text.strip_prefix("timezone(")?.strip_suffix(')')?.split_once(", ")?;
+            let (to, inner) =
+                text.strip_prefix("timezone(")?.strip_suffix(')')?.split_once(", ")?;
             zone(to).then_some(inner)
         })
 }

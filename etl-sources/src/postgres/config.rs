@@ -9,14 +9,13 @@ use etl_core::error::{Result, ResultExt};
 use etl_sql::postgres::{Connect, Tls};
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 /// A Postgres server to read from.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PostgresConfig {
     /// `postgres://user:password@host:5432/database`; a secret, best from a file.
-    #[serde(deserialize_with = "secret")]
     #[schemars(with = "String")]
     pub url: SecretString,
     /// How the server is made sure of.
@@ -57,10 +56,6 @@ impl PostgresConfig {
 
 fn default_connect_timeout() -> Duration {
     Duration::from_secs(10)
-}
-
-fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
-    String::deserialize(deserializer).map(SecretString::from)
 }
 
 #[cfg(test)]

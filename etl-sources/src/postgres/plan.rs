@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use etl_core::connector::{FilterExit, Mode, SetBy, Stream, Safety};
+use etl_core::connector::{FilterExit, Mode, Safety, SetBy, Stream};
 use etl_core::error::{Error, Result};
 use etl_core::predicate::{Dialect, Predicate};
 use etl_core::schema::{Definition, StreamSchema};
 use etl_sql::postgres::catalog::{Column, Identity, Table};
+use etl_sql::postgres::failed;
 use etl_sql::postgres::quote::{self, TableName};
 use etl_sql::postgres::types::{self, Fit, Mapped, Wire};
-use etl_sql::postgres::failed;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 

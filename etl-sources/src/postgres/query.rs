@@ -22,8 +22,7 @@ pub(super) struct Bounds {
 
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
 pub(super) fn select(plan: &Plan, table: &TableName) -> Result<String> {
-    let mut columns =
-        plan.columns.iter().map(Mapped::expression).collect::<Result<Vec<_>>>()?;
+    let mut columns = plan.columns.iter().map(Mapped::expression).collect::<Result<Vec<_>>>()?;
     if let (Some(filter), FilterExit::Delete) = (&plan.filter, plan.exit) {
         columns.push(format!("({filter}) IS TRUE"));
     }

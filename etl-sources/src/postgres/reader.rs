@@ -108,11 +108,7 @@ impl Reader {
     fn take(&mut self) -> Result<Batch> {
         let mut progress = std::mem::take(&mut self.progress);
         progress.horizon_micros = self.place.h.map(|h| h.0);
-        Ok(Batch {
-            changes: self.rows.take()?,
-            position: Position::encode(&self.place)?,
-            progress,
-        })
+        Ok(Batch { changes: self.rows.take()?, position: Position::encode(&self.place)?, progress })
     }
 
     fn cursor_of(&self, frame: &Frame<'_>) -> Result<Instant> {

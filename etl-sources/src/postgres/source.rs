@@ -203,10 +203,14 @@ fn predicate(stream: &Stream) -> Result<Option<Predicate>> {
         return Err(Error::config("where: a NUL character has no Postgres form"));
     }
     let predicate = Predicate::parse(text).context(|| "where")?;
-    let unselected =
-        predicate.columns().into_iter().find(|name| !stream.config.select.iter().any(|c| c == name));
+    let unselected = predicate
+        .columns()
+        .into_iter()
+        .find(|name| !stream.config.select.iter().any(|c| c == name));
     if let Some(column) = unselected {
-        return Err(Error::config(format!("where: column {column} is not in select; add it there")));
+        return Err(Error::config(format!(
+            "where: column {column} is not in select; add it there"
+        )));
     }
     Ok(Some(predicate))
 }

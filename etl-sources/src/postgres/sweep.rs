@@ -22,7 +22,7 @@ use super::check;
 use super::plan::Plan;
 use super::position::{Instant, Place};
 use super::query::{self, Bounds};
-use super::reader::{Reader, Step};
+use super::reader::Reader;
 use super::source::PostgresSource;
 
 pub(super) async fn begin(
@@ -60,11 +60,7 @@ pub(super) async fn begin(
 /// one it would step over what was written behind it meanwhile.
 ///
 /// `false` if the server's clock went back: nothing can be said about what is settled.
-async fn settle(
-    connection: &mut PgConnection,
-    stream: &Stream,
-    place: &mut Place,
-) -> Result<bool> {
+async fn settle(connection: &mut PgConnection, stream: &Stream, place: &mut Place) -> Result<bool> {
     let cursor = &stream.config.cursor;
     let (clock, settled) = match cursor.safety {
         Safety::Horizon if place.scan.is_none() => {

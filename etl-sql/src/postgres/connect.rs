@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use etl_core::error::{Error, Result, ResultExt};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
@@ -14,7 +15,7 @@ use url::Url;
 use super::error::failed;
 
 /// How the server is made sure of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tls {
     /// Encrypted; the certificate's chain and host name are checked.
@@ -87,10 +88,9 @@ impl Connect {
             .ssl_mode(tls.mode())
             .disable_statement_logging();
         let options = if url.password().is_none() { options.password("") } else { options };
-        let host = options.get_socket().map_or_else(
-            || options.get_host().to_owned(),
-            |folder| folder.display().to_string(),
-        );
+        let host = options
+            .get_socket()
+            .map_or_else(|| options.get_host().to_owned(), |folder| folder.display().to_string());
         let place = format!(
             "Postgres {host}:{}/{}",
             options.get_port(),

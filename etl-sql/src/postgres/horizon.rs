@@ -45,8 +45,8 @@ pub async fn horizon(connection: &mut PgConnection, guard: Duration) -> Result<H
         .await
         .map_err(|error| failed("looking for the oldest transaction", error))?;
     let prepared = prepared(connection).await?;
-    let guard = i64::try_from(guard.as_micros())
-        .map_err(|_| Error::config("cursor.guard: too long"))?;
+    let guard =
+        i64::try_from(guard.as_micros()).map_err(|_| Error::config("cursor.guard: too long"))?;
     let settled = clock.min(oldest.unwrap_or(clock)).saturating_sub(guard);
     Ok(Horizon { clock, settled: (prepared == 0).then_some(settled), prepared })
 }
@@ -67,12 +67,10 @@ pub async fn clock(connection: &mut PgConnection) -> Result<i64> {
 /// # Errors
 /// Of the connection.
 pub async fn prepared(connection: &mut PgConnection) -> Result<i64> {
-    sqlx::query_scalar(
-        "SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(|error| failed("looking for prepared transactions", error))
+    sqlx::query_scalar("SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()")
+        .fetch_one(connection)
+        .await
+        .map_err(|error| failed("looking for prepared transactions", error))
 }
 
 const OLDEST: &str = "SELECT (extract(epoch FROM min(least(xact_start, query_start))) \

@@ -140,9 +140,7 @@ impl Wire {
             Self::Date => DataType::Date32,
             Self::Time => DataType::Time64(TimeUnit::Microsecond),
             Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::TimestampTz => {
-                DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
-            }
+            Self::TimestampTz => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         }
     }
 }
@@ -240,15 +238,14 @@ fn precision_and_scale(typmod: i32) -> Option<(u8, i8)> {
     let precision = u8::try_from((packed >> 16) & 0xffff).ok()?;
     // Eleven bits with a sign, since 15; before, the sign bit is never set.
     let scale = i8::try_from(((packed & 0x7ff) ^ 1024) - 1024).ok()?;
-    let fits = (1..=38).contains(&precision)
-        && u8::try_from(scale).is_ok_and(|scale| scale <= precision);
+    let fits =
+        (1..=38).contains(&precision) && u8::try_from(scale).is_ok_and(|scale| scale <= precision);
     fits.then_some((precision, scale))
 }
 
 fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wire> {
-    let text = |declared| {
-        matches!(declared, Declared::Text | Declared::Chars(_) | Declared::Units(_))
-    };
+    let text =
+        |declared| matches!(declared, Declared::Text | Declared::Chars(_) | Declared::Units(_));
     match (wire, declared) {
         (wire, None) => Ok(wire),
         (Wire::Text, Some(declared)) if text(declared) => Ok(Wire::Text),

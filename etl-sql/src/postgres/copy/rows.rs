@@ -9,9 +9,9 @@ use arrow::array::{
     TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::SchemaRef;
+use etl_core::batch::Changes;
 use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
-use etl_core::batch::Changes;
 
 use super::frames::Frame;
 use super::numeric::{NumericFault, decimal};
@@ -315,17 +315,13 @@ impl Builder {
             Self::Int8(builder) => Arc::new(builder.finish()),
             Self::Float4(builder) => Arc::new(builder.finish()),
             Self::Float8(builder) => Arc::new(builder.finish()),
-            Self::Decimal(builder) => {
-                Arc::new(builder.finish().with_data_type(kind.clone()))
-            }
+            Self::Decimal(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
             Self::Text(builder) => Arc::new(builder.finish()),
             Self::Bytes(builder) => Arc::new(builder.finish()),
             Self::Uuid(builder) => Arc::new(builder.finish()),
             Self::Date(builder) => Arc::new(builder.finish()),
             Self::Time(builder) => Arc::new(builder.finish()),
-            Self::Timestamp(builder) => {
-                Arc::new(builder.finish().with_data_type(kind.clone()))
-            }
+            Self::Timestamp(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
         })
     }
 }
