@@ -105,6 +105,13 @@ impl Reader {
         self.take()
     }
 
+    /// No rows, the position as it was, and nothing said about how far the target is.
+    pub(super) fn hold(&mut self) -> Result<Batch> {
+        let mut batch = self.take()?;
+        batch.progress.horizon_micros = None;
+        Ok(batch)
+    }
+
     fn take(&mut self) -> Result<Batch> {
         let mut progress = std::mem::take(&mut self.progress);
         progress.horizon_micros = self.place.h.map(|h| h.0);

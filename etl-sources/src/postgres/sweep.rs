@@ -41,16 +41,17 @@ pub(super) async fn begin(
     place.system.clone_from(&plan.identity.system);
     place.timeline.clone_from(&plan.identity.timeline);
 
-    if !settle(&mut connection, stream, &mut place).await? {
-        return Ok(stream::empty().boxed());
-    }
+    let settled = settle(&mut connection, stream, &mut place).await?;
     let bounds = bounds(stream, &place);
     let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits);
-    if bounds.is_none() {
-        return Ok(stream::iter([reader.end()]).boxed());
+    if !settled {
+        return Ok(stream::iter([reader.hold()]).boxed());
     }
+    let Some(bounds) = bounds else {
+        return Ok(stream::iter([reader.end()]).boxed());
+    };
     open_snapshot(&mut connection, source, &plan).await?;
-    let sql = query::copy(&plan, &source.table, &bounds.unwrap_or_default())?;
+    let sql = query::copy(&plan, &source.table, &bounds)?;
     tracing::debug!(stream = stream.name, sql, "reading");
     let name = stream.full_name();
     Ok(rows(connection, sql, reader).map(move |item| item.context(|| &name)).boxed())

@@ -1,0 +1,4 @@
+//! Postgres as a source, against a real server.
+
+mod contract;
+mod support;
