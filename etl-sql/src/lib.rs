@@ -5,3 +5,5 @@
 
 #[cfg(feature = "mssql")]
 pub mod mssql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
