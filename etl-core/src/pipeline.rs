@@ -67,6 +67,7 @@ pub struct Pipeline {
     options: PipelineOptions,
     metrics: Metrics,
     observer: Option<Observer>,
+    run_id: Option<Uuid>,
 }
 
 /// Called after each batch with the report so far.
@@ -119,7 +120,8 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> Self {
         let metrics = Metrics::none();
-        Self { name: name.into(), source, transforms, sink, options, metrics, observer: None }
+        let name = name.into();
+        Self { name, source, transforms, sink, options, metrics, observer: None, run_id: None }
     }
 
     /// The same pipeline with instruments.
@@ -136,6 +138,13 @@ impl Pipeline {
         self
     }
 
+    /// The same pipeline whose next run has this id, so that the caller's logs can name it.
+    #[must_use]
+    pub fn with_run_id(mut self, id: Uuid) -> Self {
+        self.run_id = Some(id);
+        self
+    }
+
     /// Runs one sweep: claims the pipeline, carries every batch, gives the lease back.
     ///
     /// `stop` ends it at the next batch boundary. Dropping the future is as good as killing the
@@ -145,7 +154,7 @@ impl Pipeline {
         let mut run = Progressing {
             stop,
             deadline: self.options.deadline.map(|limit| started + limit),
-            report: RunReport::new(&self.name, Uuid::new_v4()),
+            report: RunReport::new(&self.name, self.run_id.take().unwrap_or_else(Uuid::new_v4)),
             skipped_for: None,
         };
         // A driver that panics on hostile bytes is a defect to report, not a way to die.

@@ -19,9 +19,6 @@ pub const SINKS: &[SinkConnector] = &[
 pub fn find(kind: &str) -> Result<&'static SinkConnector> {
     SINKS.iter().find(|sink| sink.kind == kind).ok_or_else(|| {
         let known: Vec<_> = SINKS.iter().map(|sink| sink.kind).collect();
-        Error::config(format!(
-            "target.type: \"{kind}\" is not known; use one of {}",
-            known.join(", ")
-        ))
+        Error::config(format!("there is no sink \"{kind}\"; there is: {}", known.join(", ")))
     })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use crate::batch::{Batch, BatchLimits};
 use crate::error::Error;
@@ -36,7 +37,8 @@ impl ReadAhead {
         limits: BatchLimits,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(1);
-        let task = tokio::spawn(async move { read(&*source, after, limits, &sender).await });
+        let reading = async move { read(&*source, after, limits, &sender).await };
+        let task = tokio::spawn(reading.in_current_span());
         Self { receiver, task }
     }
 

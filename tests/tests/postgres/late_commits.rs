@@ -185,7 +185,8 @@ async fn a_prepared_transaction_is_read_once_it_commits() {
     safe.follow(&source).await;
     let before = value(safe.after.as_ref().unwrap());
     let name = &trial.database.name;
-    let prepare = format!("BEGIN; INSERT INTO orders VALUES (2, 'late'); PREPARE TRANSACTION '{name}'");
+    let prepare =
+        format!("BEGIN; INSERT INTO orders VALUES (2, 'late'); PREPARE TRANSACTION '{name}'");
     trial.execute(&prepare).await;
     for id in 10..13 {
         trial.execute(&format!("INSERT INTO orders VALUES ({id}, 'b')")).await;
@@ -205,7 +206,8 @@ async fn a_prepared_transaction_before_the_first_load_keeps_the_horizon_unknown(
     let trial = Trial::orders().await;
     let name = &trial.database.name;
     trial.execute("INSERT INTO orders VALUES (1, 'a')").await;
-    let prepare = format!("BEGIN; INSERT INTO orders VALUES (2, 'late'); PREPARE TRANSACTION '{name}'");
+    let prepare =
+        format!("BEGIN; INSERT INTO orders VALUES (2, 'late'); PREPARE TRANSACTION '{name}'");
     trial.execute(&prepare).await;
     let source = trial.source(|_| ());
     let append = trial.source(|config| config["mode"] = json!("append"));
@@ -261,7 +263,11 @@ async fn control_a_fresh_horizon_for_each_page_loses_rows() {
     follower.after = Some(position(&place));
     follower.follow(&source).await;
     follower.follow(&source).await;
-    assert_eq!(follower.target.rows.len(), 19, "the control lost nothing: the test above proves nothing");
+    assert_eq!(
+        follower.target.rows.len(),
+        19,
+        "the control lost nothing: the test above proves nothing"
+    );
 }
 
 async fn fresh_horizon(connection: &mut PgConnection) -> String {

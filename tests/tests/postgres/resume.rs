@@ -18,7 +18,9 @@ async fn a_first_load_resumed_every_few_batches_beside_an_open_transaction_finis
     for part in 0..4 {
         let (from, to) = (part * 500 + 1, (part + 1) * 500);
         trial
-            .execute(&format!("INSERT INTO orders SELECT n, 'a' FROM generate_series({from}, {to}) n"))
+            .execute(&format!(
+                "INSERT INTO orders SELECT n, 'a' FROM generate_series({from}, {to}) n"
+            ))
             .await;
     }
     let source = trial.source(|_| ());
@@ -88,7 +90,9 @@ async fn every_type_of_key_can_be_resumed_from() {
         let columns = format!("id {kind} PRIMARY KEY, note text");
         let trial = Trial::create(Database::new().await, "public.orders", &columns).await;
         trial
-            .execute(&format!("INSERT INTO orders SELECT {expression}, 'a' FROM generate_series(1, 60) k"))
+            .execute(&format!(
+                "INSERT INTO orders SELECT {expression}, 'a' FROM generate_series(1, 60) k"
+            ))
             .await;
         let source = trial.source(|_| ());
         let mut seen = BTreeMap::new();

@@ -1,0 +1,161 @@
+//! From a pipeline file to the things that run. Opens no connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etl_core::connector::{SinkConnector, SourceConnector, Stream};
+use etl_core::error::ResultExt;
+use etl_core::metrics::Metrics;
+use etl_core::pipeline::output_schema;
+use etl_core::retry::RetryPolicy;
+use etl_core::sink::SinkAdmin;
+use etl_core::{
+    Class, Definition, Error, Pipeline, PipelineOptions, Result, Sink, Source, StreamSchema,
+    Transform, transform,
+};
+
+use crate::config::tree::Step;
+use crate::config::{PipelineFile, Section};
+use crate::secrets;
+
+/// What the command line says about one run, beside the file.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// Read everything again, whatever the checkpoint says.
+    pub full_refresh: bool,
+    /// Instead of the file's deadline.
+    pub deadline: Option<Duration>,
+}
+
+impl PipelineFile {
+    /// The source of one stream.
+    ///
+    /// # Errors
+    /// `Config` with the key that is wrong.
+    pub fn build_source(&self, stream: &Stream) -> Result<Arc<dyn Source>> {
+        let section = self.source();
+        let connector = self.source_connector()?;
+        (connector.build)(section.value(), stream).map_err(|error| self.explain(section, error))
+    }
+
+    /// The sink of one stream.
+    ///
+    /// # Errors
+    /// `Config` with the key that is wrong.
+    pub fn build_sink(&self, stream: &Stream) -> Result<Box<dyn Sink>> {
+        let section = self.target();
+        let connector = self.sink_connector()?;
+        (connector.build)(section.value(), stream).map_err(|error| self.explain(section, error))
+    }
+
+    /// What operators do to one stream's target.
+    ///
+    /// # Errors
+    /// `Config` with the key that is wrong.
+    pub fn build_admin(&self, stream: &Stream) -> Result<Box<dyn SinkAdmin>> {
+        let section = self.target();
+        let connector = self.sink_connector()?;
+        (connector.admin)(section.value(), stream).map_err(|error| self.explain(section, error))
+    }
+
+    /// One stream's pipeline, ready to run.
+    ///
+    /// # Errors
+    /// `Config` with the key that is wrong.
+    pub fn build_pipeline(
+        &self,
+        stream: &Stream,
+        wish: &Wish,
+        metrics: Metrics,
+    ) -> Result<Pipeline> {
+        let options = PipelineOptions {
+            limits: self.batch_limits(),
+            deadline: wish.deadline.or(self.deadline()),
+            lease_ttl: self.lease().ttl,
+            max_skip: self.lease().max_skip,
+            retry: RetryPolicy::default(),
+            full_refresh: wish.full_refresh,
+            definition: definition(self, stream)?,
+        };
+        let source = self.build_source(stream)?;
+        let sink = self.build_sink(stream)?;
+        let transforms = transforms(stream)?;
+        let name = stream.full_name();
+        Ok(Pipeline::new(name, source, transforms, sink, options).with_metrics(metrics))
+    }
+
+    /// The schema that one stream's target must take: asks the source, applies the transforms.
+    ///
+    /// # Errors
+    /// What the source says; `Config` if a transform does not fit.
+    pub async fn output_schema(&self, stream: &Stream) -> Result<StreamSchema> {
+        let source = self.build_source(stream)?;
+        output_schema(source.schema().await?, &transforms(stream)?, &definition(self, stream)?)
+    }
+
+    fn source_connector(&self) -> Result<&'static SourceConnector> {
+        let section = self.source();
+        etl_sources::find(&section.kind).map_err(|error| self.unknown_kind(section, error))
+    }
+
+    fn sink_connector(&self) -> Result<&'static SinkConnector> {
+        let section = self.target();
+        etl_sinks::find(&section.kind).map_err(|error| self.unknown_kind(section, error))
+    }
+
+    fn unknown_kind(&self, section: &Section, error: Error) -> Error {
+        let known: Vec<_> = match section.side {
+            "source" => etl_sources::SOURCES.iter().map(|connector| connector.kind).collect(),
+            _ => etl_sinks::SINKS.iter().map(|connector| connector.kind).collect(),
+        };
+        let path = [Step::Key(section.side.to_owned()), Step::Key("type".to_owned())];
+        let near = crate::config::did_you_mean(&section.kind, &known);
+        let (place, text) = (self.place(&path), error.to_string());
+        let text = text.strip_prefix(&format!("{}.type: ", section.side)).unwrap_or(&text);
+        Error::config(format!("{place}{text}{near}"))
+    }
+
+    /// Adds the line of the key that a connector did not like.
+    fn explain(&self, section: &Section, error: Error) -> Error {
+        let text = error.to_string();
+        if error.class() != Class::Config {
+            return error;
+        }
+        let mut path = vec![Step::Key(section.side.to_owned())];
+        let word = text.split_once("unknown field `").and_then(|(_, rest)| rest.split_once('`'));
+        if let Some((word, _)) = word {
+            path.push(Step::Key(word.to_owned()));
+        }
+        let side = format!("{}: ", section.side);
+        let text = text.strip_prefix(&side).unwrap_or(&text);
+        let text = secrets::redact(&crate::config::reworded(text));
+        let place = self.place(&path);
+        Error::config(format!("{place}{text}"))
+    }
+}
+
+fn transforms(stream: &Stream) -> Result<Vec<Box<dyn Transform>>> {
+    transform::build(&stream.config.transforms, stream.config.filter_exit())
+        .context(|| stream.full_name())
+}
+
+/// The parts of a stream's definition that its source does not know.
+///
+/// # Errors
+/// `Internal` if the transforms have no JSON form, which they have.
+pub fn definition(file: &PipelineFile, stream: &Stream) -> Result<Definition> {
+    let config = &stream.config;
+    let transforms = serde_json::to_string(&config.transforms)
+        .map_err(|error| Error::internal("writing transforms as JSON").with_source(error))?;
+    let special = match config.on_special {
+        etl_core::connector::OnSpecial::Fail => "fail",
+        etl_core::connector::OnSpecial::Null => "null",
+    };
+    Ok(Definition::default()
+        .with("mode", config.mode.as_str())
+        .with("object", &config.object)
+        .with("on_filter_exit", config.filter_exit().as_str())
+        .with("on_special", special)
+        .with("target", &file.target().kind)
+        .with("transforms", transforms))
+}

@@ -1,0 +1,195 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Moves rows from one database to another, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "etl-job", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done or skipped, 2 differences found, 64 usage or \
+    setting, 65 data, schema or definition, 70 defect, 75 temporary or fenced, 77 permission.";
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show all of it on SQLite: load, change, load what changed, compare both sides.
+    Demo(Demo),
+    /// Create what a target needs: tables and state; with an owner's login. Safe to repeat.
+    Prepare(Prepare),
+    /// Carry what is new: once, or every so often.
+    Run(Run),
+    /// Look for everything that a run needs, on both sides.
+    Check(FileAndJson),
+    /// Check pipeline files without connecting; secrets may be missing.
+    Lint(Lint),
+    /// Show or change where the next run goes on.
+    State(State),
+    /// Print the JSON Schema of pipeline files.
+    Schema,
+}
+
+/// A pipeline file and the form of the answer.
+#[derive(Debug, Args)]
+pub struct FileAndJson {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Where to put everything; made if it is not there, refused if it holds anything else.
+    #[arg(long, default_value = "etl-demo")]
+    pub dir: PathBuf,
+    /// How many orders.
+    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(10..=50_000_000))]
+    pub rows: u64,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `prepare`.
+#[derive(Debug, Args)]
+pub struct Prepare {
+    /// The pipeline file, with an owner's login for the target.
+    pub file: PathBuf,
+    /// Only print the statements.
+    #[arg(long)]
+    pub plan: bool,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Read everything again, whatever the checkpoint says.
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Stay and run every so often, such as 5m, until SIGTERM.
+    #[arg(long, value_parser = period)]
+    pub every: Option<Duration>,
+    /// Only this stream.
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// After this long no further batch is begun, instead of limits.deadline.
+    #[arg(long, value_parser = period)]
+    pub deadline: Option<Duration>,
+    /// Serve /metrics and /healthz there while running, such as 0.0.0.0:9464.
+    #[arg(long, env = "ETL_METRICS_ADDR")]
+    pub metrics_addr: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// The pipeline files.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `state`.
+#[derive(Debug, Args)]
+pub struct State {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub action: StateAction,
+}
+
+/// What can be done with a checkpoint.
+#[derive(Debug, Subcommand)]
+pub enum StateAction {
+    /// Show where the next run goes on.
+    Show(StateTarget),
+    /// Go on from another position.
+    Set {
+        /// Which checkpoint.
+        #[command(flatten)]
+        target: StateTarget,
+        /// The position, as `state show` prints it.
+        #[arg(long)]
+        position: String,
+        /// Do it; without this the change is only shown.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Begin anew with the next run.
+    Reset {
+        /// Which checkpoint.
+        #[command(flatten)]
+        target: StateTarget,
+        /// Do it; without this the change is only shown.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take the file's definition as if the checkpoint had always belonged to it.
+    Adopt {
+        /// Which checkpoint.
+        #[command(flatten)]
+        target: StateTarget,
+        /// Do it; without this the change is only shown.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which checkpoint.
+#[derive(Debug, Args)]
+pub struct StateTarget {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Only this stream; needed to change one of several.
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| format!("\"{text}\" is not a duration such as 30s or 5m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_or_refused() {
+        let parse = |every: &str| Cli::try_parse_from(["etl-job", "run", "f", "--every", every]);
+        assert!(parse("5m").is_ok());
+        assert!(parse("0s").is_err());
+        assert!(parse("5").is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! What each command does.
+
+pub mod check;
+pub mod demo;
+pub mod lint;
+pub mod prepare;
+pub mod run;
+pub mod schema;
+pub mod state;
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use etl_core::{Error, Result};
+use tokio::runtime::Runtime;
+
+use crate::cli::Command;
+use crate::report::{self, Output};
+use crate::telemetry::Telemetry;
+use crate::{exit, signals};
+
+/// How long background work, such as a push that nobody waits for, may outlive its command.
+const LINGER: Duration = Duration::from_millis(200);
+
+/// Runs a command to its end; the exit code.
+#[must_use]
+pub fn execute(command: Command) -> u8 {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    let work = AssertUnwindSafe(|| runtime.block_on(Box::pin(dispatch(command))));
+    // The panic hook has said what happened.
+    let code = match std::panic::catch_unwind(work) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => failed(&error),
+        Err(_) => exit::DEFECT,
+    };
+    runtime.shutdown_timeout(LINGER);
+    code
+}
+
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("starting the runtime").with_source(error))
+}
+
+async fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Lint(args) => Ok(lint::lint(&args)),
+        Command::Schema => schema::schema(),
+        Command::Check(args) => check::check(&args).await,
+        Command::Prepare(args) => {
+            let output = Output::new(args.json);
+            prepare::prepare(&args.file, args.plan, output).await
+        }
+        Command::State(args) => state::state(args.action).await,
+        Command::Run(args) => {
+            let stop = listen()?;
+            run::run(&args, &Telemetry::start()?, &stop).await
+        }
+        Command::Demo(args) => {
+            let stop = listen()?;
+            demo::demo(&args, &Telemetry::start()?, &stop).await
+        }
+    }
+}
+
+fn listen() -> Result<tokio_util::sync::CancellationToken> {
+    signals::listen().map_err(|error| Error::internal("listening for signals").with_source(error))
+}
+
+/// Says what ended a command; its exit code.
+pub(crate) fn failed(error: &Error) -> u8 {
+    let text = report::error(error);
+    tracing::error!(class = error.class().as_str(), code = error.code(), "{text}");
+    error.class().exit_code()
+}

@@ -1,0 +1,140 @@
+//! `etl-job state`: where the next run goes on, shown and changed.
+
+use etl_core::connector::Stream;
+use etl_core::sink::{SinkAdmin, StateChange};
+use etl_core::{Checkpoint, Error, Position, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{StateAction, StateTarget};
+use crate::config::{PipelineFile, Secrets};
+use crate::exit;
+use crate::report::{self, Output};
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    pipeline: &'a str,
+    stream: &'a str,
+    prepared: bool,
+    #[serde(flatten)]
+    checkpoint: Option<&'a Checkpoint>,
+}
+
+#[derive(Serialize)]
+struct Changed<'a> {
+    pipeline: &'a str,
+    stream: &'a str,
+    changed: bool,
+    old: Value,
+    new: Value,
+}
+
+/// Shows or changes checkpoints.
+///
+/// # Errors
+/// What the target says; `Config` if the pipeline was never prepared.
+pub async fn state(action: StateAction) -> Result<u8> {
+    match action {
+        StateAction::Show(target) => show(&target).await?,
+        StateAction::Set { target, position, yes } => {
+            let position =
+                Position::from_text(position).map_err(|error| error.context("--position"))?;
+            change(&target, Wanted::Position(Some(position)), yes).await?;
+        }
+        StateAction::Reset { target, yes } => change(&target, Wanted::Position(None), yes).await?,
+        StateAction::Adopt { target, yes } => change(&target, Wanted::Definition, yes).await?,
+    }
+    Ok(exit::DONE)
+}
+
+enum Wanted {
+    Position(Option<Position>),
+    /// The one that the file and the source give now.
+    Definition,
+}
+
+async fn show(target: &StateTarget) -> Result<()> {
+    let output = Output::new(target.json);
+    let file = PipelineFile::load(&target.file, Secrets::Required)?;
+    for stream in file.select(target.stream.as_deref())? {
+        let checkpoint = file.build_admin(stream)?.checkpoint().await?;
+        let value = Shown {
+            pipeline: &stream.pipeline,
+            stream: &stream.name,
+            prepared: checkpoint.is_some(),
+            checkpoint: checkpoint.as_ref(),
+        };
+        output.print(&value, &shown_text(stream, checkpoint.as_ref()));
+    }
+    Ok(())
+}
+
+fn shown_text(stream: &Stream, checkpoint: Option<&Checkpoint>) -> String {
+    let name = stream.full_name();
+    let Some(checkpoint) = checkpoint else {
+        return format!("{name}: never prepared; run `etl-job prepare` (SQL Server: mssql-init)");
+    };
+    let position = position_text(checkpoint.position.as_ref());
+    let mut text = format!(
+        "{name}: sequence {}, {} rows so far\n  position {position}",
+        checkpoint.sequence, checkpoint.rows_total
+    );
+    if let Some(Ok(definition)) = checkpoint.definition.as_ref().map(etl_core::Definition::to_text)
+    {
+        text.push_str("\n  definition ");
+        text.push_str(&definition);
+    }
+    text
+}
+
+fn position_text(position: Option<&Position>) -> String {
+    position.map_or_else(|| "the beginning".to_owned(), ToString::to_string)
+}
+
+async fn change(target: &StateTarget, wanted: Wanted, yes: bool) -> Result<()> {
+    let output = Output::new(target.json);
+    let file = PipelineFile::load(&target.file, Secrets::Required)?;
+    let streams = file.select(target.stream.as_deref())?;
+    let [stream] = streams.as_slice() else {
+        return Err(Error::config("the file has several streams; say which one with --stream"));
+    };
+    let mut admin = file.build_admin(stream)?;
+    match wanted {
+        Wanted::Position(position) => {
+            let new = report::position(position.as_ref());
+            let old = apply(&mut *admin, StateChange::Position(position), yes).await?;
+            let old = report::position(old.position.as_ref());
+            print(output, stream, "position", yes, old, new);
+        }
+        Wanted::Definition => {
+            let definition = file.output_schema(stream).await?.definition;
+            let new = json(&definition)?;
+            let old = apply(&mut *admin, StateChange::Definition(definition), yes).await?;
+            print(output, stream, "definition", yes, json(&old.definition)?, new);
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoint before the change, which is made only with `yes`.
+async fn apply(admin: &mut dyn SinkAdmin, change: StateChange, yes: bool) -> Result<Checkpoint> {
+    if yes {
+        return admin.change(change).await;
+    }
+    admin.checkpoint().await?.ok_or_else(|| {
+        Error::config("the pipeline was never prepared; there is no state to change")
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::internal("writing a definition as JSON").with_source(error))
+}
+
+fn print(output: Output, stream: &Stream, what: &str, changed: bool, old: Value, new: Value) {
+    let name = stream.full_name();
+    let done = if changed { "changed" } else { "would change; add --yes to do it" };
+    let text = format!("{name}: {what} {done}\n  old {old}\n  new {new}");
+    let value = Changed { pipeline: &stream.pipeline, stream: &stream.name, changed, old, new };
+    output.print(&value, &text);
+}

@@ -1,0 +1,265 @@
+//! From text to a checked pipeline file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use etl_core::connector::{Stream, StreamConfig};
+use etl_core::error::ResultExt;
+use etl_core::{Error, Result};
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+use crate::config::tree::{Entry, Kind, Node, Step, parse};
+use crate::config::{FileForm, PipelineFile, Secrets, Section, VERSION, explain};
+use crate::interpolate::{Resolved, Resolver};
+use crate::secrets;
+
+/// The longest name of a pipeline or a stream.
+const LONGEST_NAME: usize = 120;
+
+pub(super) fn load(
+    path: &Path,
+    wanted: Secrets,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<PipelineFile> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::config(format!("pipeline file {}: cannot be read", path.display()))
+            .with_source(error)
+    })?;
+    let tree = parse(&text).context(|| path.display())?;
+    let loader = Loader { path, tree: &tree };
+    loader.check_version()?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let resolver = Resolver { env, folder, offline: wanted == Secrets::Optional };
+    let resolved = loader.resolve(&resolver)?;
+    let form = loader.read(&resolved)?;
+    let (name, source, target) = (form.pipeline.clone(), form.source.clone(), form.target.clone());
+    let streams = loader.streams(&form)?;
+    Ok(PipelineFile {
+        name,
+        source: loader.section("source", source)?,
+        target: loader.section("target", target)?,
+        streams,
+        limits: form.limits,
+        lease: form.lease,
+        telemetry: form.telemetry,
+        path: PathBuf::from(path),
+        tree,
+    })
+}
+
+struct Loader<'a> {
+    path: &'a Path,
+    /// As it was written.
+    tree: &'a Node,
+}
+
+impl Loader<'_> {
+    fn error(&self, path: &[Step], text: impl std::fmt::Display) -> Error {
+        Error::config(format!("{}{text}", explain::place(self.path, self.tree, path)))
+    }
+
+    /// The version comes first: what a newer file says must not be read as an older one's error.
+    fn check_version(&self) -> Result<()> {
+        if !matches!(self.tree.kind, Kind::Map(_)) {
+            return Err(self.error(&[], "a pipeline file is a map: version, pipeline, source, …"));
+        }
+        let at = [key("version")];
+        let Some(version) = self.tree.get("version") else {
+            return Err(self.error(&[], "version is missing; write version: 1"));
+        };
+        match &version.kind {
+            Kind::Plain(value) if value.as_u64() == Some(VERSION) => Ok(()),
+            Kind::Plain(value) if value.as_u64().is_some_and(|found| found > VERSION) => Err(self
+                .error(
+                    &at,
+                    format!(
+                        "the file is of version {value}, this program ({}) reads up to version \
+                         {VERSION}; use a newer program",
+                        env!("CARGO_PKG_VERSION")
+                    ),
+                )),
+            _ => Err(self.error(&at, "the version must be the number 1")),
+        }
+    }
+
+    /// Follows all references, and refuses passwords that everybody can read or guess.
+    fn resolve(&self, resolver: &Resolver<'_>) -> Result<Node> {
+        let inline = self.tree.get("allow_inline_secrets").map(Node::to_value);
+        let inline_allowed = inline == Some(Value::Bool(true));
+        self.tree.clone().map_texts(&mut Vec::new(), &mut |path, _, text| {
+            let resolved =
+                resolver.resolve(&text).map_err(|error| self.error(path, error.to_string()))?;
+            let at_secrets = matches!(
+                path.first(),
+                Some(Step::Key(top)) if ["source", "target", "telemetry"].contains(&top.as_str())
+            );
+            if at_secrets {
+                self.check_passwords(path, &resolved, inline_allowed)?;
+            }
+            Ok(self.stand_in(path, &resolved).unwrap_or(resolved.text))
+        })
+    }
+
+    fn check_passwords(
+        &self,
+        path: &[Step],
+        resolved: &Resolved,
+        inline_allowed: bool,
+    ) -> Result<()> {
+        let name = match path.last() {
+            Some(Step::Key(name)) => name.as_str(),
+            _ => "",
+        };
+        let passwords = secrets::passwords(name, &resolved.text);
+        for password in &passwords {
+            secrets::remember(password);
+        }
+        if !inline_allowed && !secrets::passwords(name, &resolved.literal).is_empty() {
+            return Err(self.error(
+                path,
+                "a password stands in this file in clear; put it into a file or a variable and \
+                 write ${file:/path} or ${env:NAME}, or accept it with allow_inline_secrets: true",
+            ));
+        }
+        if !resolved.unresolved && passwords.iter().any(|one| secrets::is_placeholder(one)) {
+            return Err(self.error(
+                path,
+                "the password is one of those that stand in examples; set one of your own",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A URL that is all secret and not at hand becomes one that a connector can read.
+    fn stand_in(&self, path: &[Step], resolved: &Resolved) -> Option<String> {
+        let (Step::Key(side), Step::Key(name)) = (path.first()?, path.last()?) else {
+            return None;
+        };
+        if !resolved.unresolved || !resolved.literal.is_empty() || name != "url" {
+            return None;
+        }
+        let kind = self.tree.get(side)?.get("type")?.text()?;
+        Some(format!("{kind}://stand_in:1@stand-in.invalid/stand_in"))
+    }
+
+    fn read(&self, resolved: &Node) -> Result<FileForm> {
+        let value = with_defaults(resolved).to_value();
+        let form: FileForm = serde_path_to_error::deserialize(value).map_err(|error| {
+            let path: Vec<_> = error.path().iter().filter_map(step).collect();
+            let text = error.into_inner().to_string();
+            explain::error(self.path, self.tree, &path, &text)
+        })?;
+        self.check_name("pipeline", &[key("pipeline")], &form.pipeline)?;
+        let about = |top: &str| {
+            let path = [key(top)];
+            move |error: Error| {
+                error.context(format!("{}:{}", self.path.display(), self.tree.line_of(&path)))
+            }
+        };
+        form.limits.validate().map_err(about("limits"))?;
+        form.lease.validate().map_err(about("lease"))?;
+        if form.quarantine.max_rows != 0 {
+            return Err(self.error(
+                &[key("quarantine"), key("max_rows")],
+                "rows cannot be put aside in this version; write 0: the first row that cannot be \
+                 stored then stops the run",
+            ));
+        }
+        Ok(form)
+    }
+
+    fn streams(&self, form: &FileForm) -> Result<Vec<Stream>> {
+        let at = [key("streams")];
+        let order = self.tree.get("streams").map_or(&[][..], Node::entries);
+        if order.is_empty() {
+            return Err(self.error(&at, "name at least one stream"));
+        }
+        let mut targets: BTreeMap<String, &str> = BTreeMap::new();
+        let mut streams = Vec::with_capacity(order.len());
+        for Entry { key: name, .. } in order {
+            let path = [key("streams"), key(name)];
+            self.check_name("stream", &path, name)?;
+            let Some(config) = form.streams.get(name) else { continue };
+            self.check_stream(&path, config)?;
+            if let Some(other) = targets.insert(config.object.to_lowercase(), name) {
+                let text = format!(
+                    "writes to {}, and so does stream {other}; two streams cannot own one table",
+                    config.object
+                );
+                return Err(self.error(&path, text));
+            }
+            let config = config.clone();
+            streams.push(Stream { pipeline: form.pipeline.clone(), name: name.clone(), config });
+        }
+        Ok(streams)
+    }
+
+    fn check_stream(&self, path: &[Step], config: &StreamConfig) -> Result<()> {
+        config.validate().map_err(|error| self.error(path, error))?;
+        if let Some(filter) = &config.filter {
+            let mut at = path.to_vec();
+            at.push(key("where"));
+            let predicate = etl_core::predicate::Predicate::parse(filter);
+            predicate.map_err(|error| self.error(&at, error))?;
+        }
+        let transforms = etl_core::transform::build(&config.transforms, config.filter_exit());
+        transforms.map(drop).map_err(|error| {
+            let mut at = path.to_vec();
+            at.push(key("transforms"));
+            self.error(&at, error)
+        })
+    }
+
+    fn check_name(&self, what: &str, path: &[Step], name: &str) -> Result<()> {
+        let plain =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
+        if (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(plain) {
+            return Ok(());
+        }
+        let text = format!(
+            "the {what}'s name must be 1 to {LONGEST_NAME} of the characters a-z 0-9 _ . -; it \
+             has {} and is the checkpoint's name",
+            name.chars().count()
+        );
+        Err(self.error(path, text))
+    }
+
+    fn section(&self, side: &'static str, value: Value) -> Result<Section> {
+        let kind = value.get("type").and_then(Value::as_str).map(str::to_owned);
+        let kind = kind.ok_or_else(|| {
+            self.error(&[key(side)], "type is missing; it names the connector, as in type: sqlite")
+        })?;
+        Ok(Section { side, kind, value })
+    }
+}
+
+fn key(name: &str) -> Step {
+    Step::Key(name.to_owned())
+}
+
+fn step(segment: &Segment) -> Option<Step> {
+    match segment {
+        Segment::Seq { index } => Some(Step::Index(*index)),
+        Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key.clone())),
+        Segment::Unknown => None,
+    }
+}
+
+/// Gives every stream the keys of `defaults` that it does not have itself.
+fn with_defaults(tree: &Node) -> Node {
+    let defaults = tree.get("defaults").map_or(&[][..], Node::entries);
+    let mut tree = tree.clone();
+    let Kind::Map(entries) = &mut tree.kind else { return tree };
+    let streams = entries.iter_mut().find(|entry| entry.key == "streams");
+    let Some(Kind::Map(streams)) = streams.map(|entry| &mut entry.node.kind) else { return tree };
+    for stream in streams {
+        let Kind::Map(own) = &mut stream.node.kind else { continue };
+        for default in defaults {
+            if own.iter().all(|entry| entry.key != default.key) {
+                own.push(default.clone());
+            }
+        }
+    }
+    tree
+}

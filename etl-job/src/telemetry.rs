@@ -1,0 +1,137 @@
+//! Logs to stderr; metrics to a page, to OTLP and to a Pushgateway.
+
+mod filter;
+mod logs;
+mod push;
+mod server;
+
+use std::time::Duration;
+
+use etl_core::metrics::Metrics;
+use etl_core::{Error, Result};
+use opentelemetry::metrics::{Meter, MeterProvider};
+use opentelemetry_otlp::{MetricExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
+
+pub use logs::{Style, init as init_logs, panics_to_json};
+pub use server::MetricsServer;
+
+/// No push may hold a run up for longer.
+const PUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// The process's instruments and where they are seen.
+pub struct Telemetry {
+    registry: Registry,
+    provider: SdkMeterProvider,
+    meter: Meter,
+    pushes_otlp: bool,
+}
+
+impl Telemetry {
+    /// Sets metrics up. OTLP is on when `OTEL_EXPORTER_OTLP_ENDPOINT` or
+    /// `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT` is set; a wrong one is warned about.
+    ///
+    /// # Errors
+    /// `Internal` if the exporter cannot be built.
+    pub fn start() -> Result<Self> {
+        let registry = Registry::new();
+        let page = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build()
+            .map_err(|error| Error::internal("setting metrics up").with_source(error))?;
+        let mut provider = SdkMeterProvider::builder()
+            .with_resource(Resource::builder().with_service_name(service_name()).build())
+            .with_reader(page);
+        let otlp = otlp_exporter();
+        let pushes_otlp = otlp.is_some();
+        if let Some(exporter) = otlp {
+            provider = provider.with_periodic_exporter(exporter);
+        }
+        let provider = provider.build();
+        let meter = provider.meter("etl");
+        Ok(Self { registry, provider, meter, pushes_otlp })
+    }
+
+    /// The instruments of one pipeline's stream.
+    #[must_use]
+    pub fn metrics(&self, pipeline: &str, stream: &str) -> Metrics {
+        Metrics::new(&self.meter, pipeline, stream)
+    }
+
+    /// All metrics in Prometheus' text format.
+    ///
+    /// # Errors
+    /// `Internal` if they have no such form.
+    pub fn page(&self) -> Result<String> {
+        page(&self.registry)
+    }
+
+    /// Serves `/metrics` and `/healthz` on `address` until the server is dropped.
+    ///
+    /// # Errors
+    /// `Config` if the address cannot be listened on.
+    pub async fn serve(&self, address: &str) -> Result<MetricsServer> {
+        MetricsServer::start(address, self.registry.clone()).await
+    }
+
+    /// Pushes what a run has measured to where the environment and `pushgateway` say. A push that
+    /// fails, or takes longer than five seconds, is warned about and changes nothing else.
+    pub async fn push(&self, pushgateway: Option<&str>, pipeline: &str) {
+        if self.pushes_otlp {
+            self.push_otlp().await;
+        }
+        let Some(gateway) = pushgateway else { return };
+        let pushed = match self.page() {
+            Ok(page) => push::to_gateway(gateway, pipeline, page, PUSH_LIMIT).await,
+            Err(error) => Err(error),
+        };
+        match pushed {
+            Ok(()) => tracing::debug!("metrics were pushed to the Pushgateway"),
+            Err(error) => tracing::warn!(
+                "metrics were not pushed to the Pushgateway, the run is not affected: {error:?}"
+            ),
+        }
+    }
+
+    async fn push_otlp(&self) {
+        let provider = self.provider.clone();
+        let flush = tokio::task::spawn_blocking(move || provider.force_flush());
+        let problem = match tokio::time::timeout(PUSH_LIMIT, flush).await {
+            Ok(Ok(Ok(()))) => return tracing::debug!("metrics were pushed by OTLP"),
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {} s", PUSH_LIMIT.as_secs()),
+        };
+        tracing::warn!("metrics were not pushed by OTLP, the run is not affected: {problem}");
+    }
+}
+
+/// The name under which OTLP metrics arrive, unless `OTEL_SERVICE_NAME` says another.
+fn service_name() -> String {
+    std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "etl-job".to_owned())
+}
+
+fn page(registry: &Registry) -> Result<String> {
+    TextEncoder::new()
+        .encode_to_string(&registry.gather())
+        .map_err(|error| Error::internal("writing metrics as text").with_source(error))
+}
+
+fn otlp_exporter() -> Option<MetricExporter> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let endpoint = set("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+        .or_else(|| set("OTEL_EXPORTER_OTLP_ENDPOINT"))?;
+    if !endpoint.starts_with("http://") {
+        tracing::warn!(
+            "metrics are not pushed by OTLP: the endpoint must begin with http://; let a collector \
+             nearby speak TLS"
+        );
+        return None;
+    }
+    let built = MetricExporter::builder().with_http().with_timeout(PUSH_LIMIT).build();
+    built.inspect_err(|error| tracing::warn!("metrics are not pushed by OTLP: {error}")).ok()
+}
