@@ -4,8 +4,10 @@
 //!   its own.
 //! * [`MemorySource`] and [`MemorySink`]: models of two database servers, with transactions that
 //!   commit late and outcomes that nobody knows. They keep the contracts.
+//! * [`fault`]: faults around any sink and any source.
 
 mod case;
+pub mod fault;
 pub mod memory_sink;
 pub mod memory_source;
 pub mod memory_table;
@@ -16,6 +18,7 @@ pub mod sink_contract;
 pub mod source_contract;
 
 pub use case::{Check, Failure};
+pub use fault::{Fault, Faults, FaultySink, FaultySource};
 pub use memory_sink::{MemoryAdmin, MemorySink};
 pub use memory_source::MemorySource;
 pub use memory_table::MemoryTable;
