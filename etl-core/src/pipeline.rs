@@ -204,7 +204,7 @@ impl Pipeline {
         Ok(schema)
     }
 
-    async fn try_again(&self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
+    async fn try_again(&mut self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
         let class = error.class();
         retry.wait(error).await?;
         self.metrics.retried(class);
@@ -234,7 +234,7 @@ impl Pipeline {
         )))
     }
 
-    async fn acknowledge(&self, position: &Position) {
+    async fn acknowledge(&mut self, position: &Position) {
         if let Err(error) = self.source.committed(position).await {
             tracing::warn!("the source did not take note of a durable position: {error:?}");
         }

@@ -5,6 +5,7 @@
 //! * [`MemorySource`] and [`MemorySink`]: models of two database servers, with transactions that
 //!   commit late and outcomes that nobody knows. They keep the contracts.
 //! * [`fault`]: faults around any sink and any source.
+//! * [`simulation`]: all of it at once, from a seed.
 
 mod case;
 pub mod fault;
@@ -14,6 +15,7 @@ pub mod memory_table;
 pub mod memory_target;
 pub mod network;
 mod row;
+pub mod simulation;
 pub mod sink_contract;
 pub mod source_contract;
 

@@ -51,6 +51,8 @@ struct Stored {
     lease_until: Option<Instant>,
     renewals: u64,
     busy_since: Option<Instant>,
+    /// What the last commit did.
+    last: Counts,
 }
 
 impl MemoryTarget {
@@ -158,7 +160,7 @@ impl MemoryTarget {
         let mut state = self.state();
         match state.checkpoint.stands(fence, check) {
             Stands::Here => {}
-            Stands::OneFurther => return Ok(Counts::default()),
+            Stands::OneFurther => return Ok(state.checkpoint.last),
             Stands::Elsewhere => {
                 return Err(Error::fenced("another run or a person moved the checkpoint"));
             }
@@ -326,6 +328,7 @@ impl State {
         let rows = counts.inserted + counts.updated + counts.deleted;
         let stored = &mut self.checkpoint;
         stored.sequence += 1;
+        stored.last = *counts;
         stored.position = Some(batch.position.as_str().to_owned());
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
