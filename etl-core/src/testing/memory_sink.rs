@@ -29,8 +29,11 @@ pub enum SinkDefect {
     BlindResend,
     /// A commit does not compare the sequence.
     NoSequence,
-    /// A commit does not compare the run's id.
+    /// A commit compares nothing but the sequence, so another run's claim looks like a commit.
     NoRun,
+    /// After an unknown outcome the position is not compared, so that a claim of the same run
+    /// that arrives late looks like a commit.
+    NoPosition,
 }
 
 impl MemorySink {

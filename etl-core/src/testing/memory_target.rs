@@ -158,7 +158,7 @@ impl MemoryTarget {
         let _lock = self.0.pipeline.lock().await;
         tokio::time::sleep(work).await;
         let mut state = self.state();
-        match state.checkpoint.stands(fence, check) {
+        match state.checkpoint.stands(batch, fence, check) {
             Stands::Here => {}
             Stands::OneFurther => return Ok(state.checkpoint.last),
             Stands::Elsewhere => {
@@ -174,7 +174,7 @@ impl MemoryTarget {
     pub(super) async fn rows_only(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         let mut state = self.state();
-        match state.checkpoint.stands(fence, Check::Full) {
+        match state.checkpoint.stands(batch, fence, Check::Full) {
             Stands::Here => state.apply(self.mode(), &batch.changes),
             Stands::OneFurther => Ok(Counts::default()),
             Stands::Elsewhere => Err(Error::fenced("the checkpoint moved")),
@@ -233,6 +233,8 @@ pub(super) enum Check {
     RunOnly,
     /// For [`SinkDefect::NoRun`].
     SequenceOnly,
+    /// For [`SinkDefect::NoPosition`].
+    RunAndSequence,
     /// For [`SinkDefect::BlindResend`].
     Nothing,
 }
@@ -242,6 +244,7 @@ impl From<Option<SinkDefect>> for Check {
         match defect {
             Some(SinkDefect::NoSequence) => Self::RunOnly,
             Some(SinkDefect::NoRun) => Self::SequenceOnly,
+            Some(SinkDefect::NoPosition) => Self::RunAndSequence,
             _ => Self::Full,
         }
     }
@@ -263,14 +266,18 @@ impl Stored {
         })
     }
 
-    fn stands(&self, fence: &Fence, check: Check) -> Stands {
+    fn stands(&self, batch: &Batch, fence: &Fence, check: Check) -> Stands {
+        // A claim of ours that arrived late bumped the sequence too, but moved no position.
+        let reached = self.position.as_deref() == Some(batch.position.as_str());
         let ours = self.run == Some(fence.run) || check == Check::SequenceOnly;
         match self.sequence - fence.sequence {
             _ if check == Check::Nothing => Stands::Here,
             _ if !ours => Stands::Elsewhere,
             _ if check == Check::RunOnly => Stands::Here,
             0 => Stands::Here,
-            1 => Stands::OneFurther,
+            1 if reached || matches!(check, Check::SequenceOnly | Check::RunAndSequence) => {
+                Stands::OneFurther
+            }
             _ => Stands::Elsewhere,
         }
     }

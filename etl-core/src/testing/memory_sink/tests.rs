@@ -95,3 +95,9 @@ async fn the_contract_catches_a_commit_that_does_not_compare_the_run() {
 async fn the_contract_catches_a_checkpoint_apart_from_its_rows() {
     contract_with(super::SinkDefect::CheckpointApart).await;
 }
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_late_claim_of_the_same_run_is_not_taken_for_a_commit")]
+async fn the_contract_catches_a_commit_that_does_not_compare_the_position() {
+    contract_with(super::SinkDefect::NoPosition).await;
+}

@@ -56,6 +56,11 @@ impl Plan {
         }
     }
 
+    /// Whether nothing gets lost between client and server, kills aside.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.trouble == 0.0
+    }
+
     pub(super) fn faults(&self) -> Faults {
         let chance = |percent: f64| When::Chance(percent / 100.0 * self.trouble);
         Faults::new(self.seed)

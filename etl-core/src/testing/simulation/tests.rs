@@ -56,6 +56,7 @@ fn found(defect: Defect, seeds: u64) {
     let violation = (1..=seeds).find_map(|seed| simulate_with(seed, Some(defect)).err());
     let violation =
         violation.unwrap_or_else(|| panic!("{defect:?} was not found in {seeds} worlds"));
+    assert!(simulate(violation.seed).is_ok(), "without {defect:?} too: {violation}");
     println!("{defect:?}: {violation}");
 }
 
@@ -102,4 +103,9 @@ fn a_commit_that_does_not_compare_the_sequence_is_found() {
 #[test]
 fn a_commit_that_does_not_compare_the_run_is_found() {
     found(Defect::Sink(SinkDefect::NoRun), 300);
+}
+
+#[test]
+fn a_late_claim_taken_for_a_commit_is_found() {
+    found(Defect::Sink(SinkDefect::NoPosition), 600);
 }
