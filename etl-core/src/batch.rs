@@ -72,7 +72,7 @@ impl Changes {
     /// The memory that the rows take, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.records.columns().iter().map(|column| column.get_array_memory_size()).sum()
+        self.records.columns().iter().map(Array::get_array_memory_size).sum()
     }
 }
 

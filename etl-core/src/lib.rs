@@ -15,6 +15,7 @@
 pub mod batch;
 pub mod connector;
 pub mod error;
+mod exact;
 pub mod metrics;
 pub mod pipeline;
 pub mod position;
@@ -25,7 +26,7 @@ pub mod sink;
 pub mod source;
 pub mod transform;
 
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use batch::{Batch, BatchLimits, Changes, Progress};

@@ -1,1 +1,9 @@
-//! .
+//! What is known about each database: connecting, quoting, types, errors, plans.
+//!
+//! Sources, sinks and `mssql-init` share it. Each database is a cargo feature and a folder with
+//! the same file names.
+
+#[cfg(feature = "mssql")]
+pub mod mssql;
+#[cfg(feature = "postgres")]
+pub mod postgres;

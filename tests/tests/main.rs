@@ -1,1 +1,5 @@
-//! .
+//! Integration tests.
+
+mod mssql;
+mod postgres;
+mod tsql;

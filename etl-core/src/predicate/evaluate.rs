@@ -7,11 +7,11 @@ use arrow::array::{
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::kernels::{boolean, cmp, comparison};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 
 use super::{Comparison, Expr, Literal, Operand};
 use crate::error::{Error, Result};
+use crate::exact;
 
 pub(super) fn is_true(expr: &Expr, records: &RecordBatch) -> Result<BooleanBuffer> {
     Ok(truth(&evaluate(expr, records)?))
@@ -112,9 +112,6 @@ fn kernel(comparison: Comparison, left: &dyn Datum, right: &dyn Datum) -> Result
     })
 }
 
-const STRICT: CastOptions<'static> =
-    CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
-
 /// Column and literal brought to one type in which they compare exactly.
 fn fitted(
     name: &str,
@@ -146,8 +143,7 @@ fn fitted(
         return Err(error());
     }
     let literal: ArrayRef = Arc::new(StringArray::from(vec![text.as_str()]));
-    let cast = |array: &ArrayRef| {
-        cast_with_options(array, &common, &STRICT).map_err(|cause| error().with_source(cause))
-    };
+    let cast =
+        |array: &ArrayRef| exact::cast(array, &common).map_err(|cause| error().with_source(cause));
     Ok((cast(values)?, Scalar::new(cast(&literal)?)))
 }

@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Decimal128Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 
 use super::{Dialect, Predicate};
 
@@ -8,7 +11,9 @@ fn rows() -> RecordBatch {
     let amount = Decimal128Array::from(vec![Some(100), Some(250), None, Some(-5)])
         .with_precision_and_scale(18, 2)
         .unwrap();
+    let at = TimestampMicrosecondArray::from(vec![Some(0), Some(1), None, Some(1_000_000)]);
     RecordBatch::try_from_iter([
+        ("at", Arc::new(at.with_timezone("UTC")) as ArrayRef),
         ("id", Arc::new(Int64Array::from(vec![1, 2, 3, 4])) as ArrayRef),
         ("amount", Arc::new(amount)),
         ("status", Arc::new(StringArray::from(vec![Some("new"), Some("New"), None, Some("x'y")]))),
@@ -37,6 +42,8 @@ fn an_expression_is_true_for_the_right_rows() {
         ("id BETWEEN 2 AND 3", vec![1, 2]),
         ("status LIKE '%e%'", vec![0, 1]),
         ("status = 'x''y'", vec![3]),
+        ("at >= '1970-01-01T00:00:00.000001Z'", vec![1, 3]),
+        ("at < '1970-01-01T02:00:00+02:00' OR at = '1970-01-01 00:00:01'", vec![3]),
         ("paid", vec![0, 3]),
         ("(paid IS TRUE) AND ID = 1", vec![0]),
         ("paid IS NOT TRUE", vec![1, 2]),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::batch::Changes;
 use crate::error::{Error, Result};
+use crate::exact;
 use crate::schema::{Declared, StreamSchema};
 use crate::transform::Transform;
 
@@ -17,9 +17,6 @@ use crate::transform::Transform;
 /// cast there and back must give the same value. Key columns cannot be cast.
 #[derive(Debug)]
 pub struct Cast(BTreeMap<String, Declared>);
-
-const STRICT: CastOptions<'static> =
-    CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
 
 impl Cast {
     /// Types by column, as [`Declared`] reads them.
@@ -113,11 +110,11 @@ fn cast_column(column: &ArrayRef, to: &Field, deletes: Option<&BooleanBuffer>) -
         Error::data(format!("a value does not fit {}; widen the declared type", to.data_type()))
             .with_source(error)
     };
-    let cast = cast_with_options(&column, to.data_type(), &STRICT).map_err(lossy)?;
+    let cast = exact::cast(&column, to.data_type()).map_err(lossy)?;
     // Rounding does not fail a cast, so look whether the way back gives the same values. A text
     // has many spellings of one number, so there the other direction decides.
     if column.data_type() != &DataType::Utf8 {
-        let back = cast_with_options(&cast, column.data_type(), &STRICT).map_err(lossy)?;
+        let back = exact::cast(&cast, column.data_type()).map_err(lossy)?;
         if back.to_data() != column.to_data() {
             return Err(Error::data(format!(
                 "a value changes when it becomes {}; widen the declared type",

@@ -1,0 +1,67 @@
+//! A process that is killed in the middle of a commit.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::testing::case::{Check, Failure, check, check_eq};
+use crate::testing::row::Row;
+
+use super::session::{Target, batch, expected, position};
+
+/// More steps than a commit has on any database we know.
+const MOST_POLLS: usize = 400;
+
+pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Target) -> Check {
+    let run = target.session().await?.fence.run;
+    let mut committed: Vec<Row> = Vec::new();
+    let mut before = target.checkpoint().await?.position;
+    let mut polls = 0;
+    while polls < MOST_POLLS {
+        // Every point at first, then fewer: a commit over a network has hundreds.
+        polls += 1 + polls / 8;
+        let step = i64::try_from(polls).map_err(|_| Failure::new("too many polls"))?;
+        let rows = [Row::new(2 * step), Row::new(2 * step + 1)];
+        let mut session = target.run(run, target.ttl() * 20).await?;
+        let finished = {
+            let batch = batch(step, &rows, &[])?;
+            dropped_after(polls, session.sink.commit(&batch, &session.fence)).await
+        };
+        let acknowledged = finished.transpose()?.is_some();
+        drop(session);
+        // The claim waits for what is still being committed, and fences what has yet to arrive.
+        let next = target.run(run, target.ttl() * 20).await?;
+        let reached = next.claimed.position;
+        if reached == Some(position(step)?) {
+            committed.extend(rows);
+        } else {
+            check!(!acknowledged, "a commit said Ok after {polls} polls, but left no position");
+            check_eq!(reached, before, "position after {polls} polls");
+        }
+        check_eq!(
+            target.rows().await?,
+            expected(&committed)?,
+            "rows of a commit dropped after {polls} polls ({})",
+            target.mode().as_str()
+        );
+        before = reached;
+        if acknowledged {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(format!("a commit of two rows took more than {MOST_POLLS} polls")))
+}
+
+/// Polls `future` at most `polls` times and drops it.
+async fn dropped_after<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut left = polls;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
+}

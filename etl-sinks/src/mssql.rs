@@ -1,0 +1,70 @@
+//! Sink `mssql`: rows into SQL Server, exactly once.
+
+mod admin;
+mod sink;
+pub mod statements;
+
+use std::sync::Arc;
+
+use etl_core::connector::{SinkConnector, Stream, StreamConfig, section};
+use etl_core::schema::StreamSchema;
+use etl_core::sink::{Sink, SinkAdmin};
+use etl_core::{Error, Result};
+use etl_sql::mssql::MssqlConfig;
+use etl_sql::mssql::config::MssqlSection;
+use etl_sql::mssql::connect::Connection;
+use etl_sql::mssql::target::Target;
+use serde_json::Value;
+
+pub use sink::MssqlSink;
+
+/// The registry's entry.
+pub const CONNECTOR: SinkConnector = SinkConnector {
+    kind: "mssql",
+    build: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn Sink>),
+    admin: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn SinkAdmin>),
+    schema: || schemars::schema_for!(MssqlSection),
+};
+
+fn build(value: &Value, stream: &Stream) -> Result<MssqlSink> {
+    let section: MssqlSection = section("target", value)?;
+    let config = section.into_config(&format!("etl-job {}", stream.pipeline))?;
+    MssqlSink::new(config, stream)
+}
+
+/// A stream's target before anything was opened, and the connection to it.
+struct Link {
+    config: MssqlConfig,
+    stream: StreamConfig,
+    name: String,
+    connection: Option<Connection>,
+    /// Whether the connection at hand has a staging table.
+    staged: bool,
+}
+
+impl Link {
+    /// A connection, new or as the last good call left it. It must be given back with
+    /// [`Link::keep`] only after a good end; otherwise it is gone, as it should be.
+    async fn take(&mut self) -> Result<Connection> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        self.staged = false;
+        Connection::open(&self.config).await.map_err(|error| error.context(&self.name))
+    }
+
+    fn keep(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+
+    /// The target as planned, or as found if the schema was opened.
+    fn planned(&self, schema: &StreamSchema) -> Result<Arc<Target>> {
+        if schema.name != self.name {
+            return Err(Error::internal(format!(
+                "the sink of {} was given the schema of {}",
+                self.name, schema.name
+            )));
+        }
+        Target::planned(&self.stream, schema).map(Arc::new)
+    }
+}

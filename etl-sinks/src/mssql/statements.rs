@@ -1,0 +1,335 @@
+//! Every T-SQL statement that a run sends, as functions of the target alone, so that each has a
+//! golden file. Parameters are `@P1` …, named at the top of each batch.
+
+use etl_core::Result;
+use etl_core::connector::Mode;
+use etl_sql::mssql::error::own;
+use etl_sql::mssql::quote::{name, text};
+use etl_sql::mssql::target::{Column, Target};
+use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
+
+/// The staging table: a session's own, gone with it.
+pub const STAGE: &str = "[#stage]";
+
+/// Statements of one stream.
+#[derive(Debug, Clone)]
+pub struct Statements {
+    /// `CREATE TABLE [#stage]`, as a plain batch: inside `sp_executesql` it would be gone when the
+    /// call returns.
+    pub create_stage: String,
+    /// Empties the stage.
+    pub truncate_stage: String,
+    /// Makes the stage's rows and the position durable.
+    pub commit: String,
+    /// Makes a position durable without rows.
+    pub commit_position: String,
+}
+
+impl Statements {
+    /// The statements for a target as it was found.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn new(state_schema: &str, target: &Target) -> Result<Self> {
+        Ok(Self {
+            create_stage: create_stage(target)?,
+            truncate_stage: format!("TRUNCATE TABLE {STAGE};"),
+            commit: commit(state_schema, &format!("{COUNT_STAGE}{}", apply(target)?))?,
+            commit_position: commit(state_schema, "")?,
+        })
+    }
+}
+
+fn create_stage(target: &Target) -> Result<String> {
+    let mut lines = vec!["  [__delete] bit NOT NULL".to_owned()];
+    for column in &target.columns {
+        let staged = column.sql_type.staged();
+        // tempdb has the server's collation, the target may have another: without a stated one
+        // every comparison of texts would be error 468.
+        let collation = match (staged.is_text(), column.key) {
+            (true, true) => format!(" COLLATE {}", column.collation),
+            (true, false) => format!(" COLLATE {BINARY_COLLATION}"),
+            (false, _) => String::new(),
+        };
+        let null = if column.key { "NOT NULL" } else { "NULL" };
+        lines.push(format!("  {} {staged}{collation} {null}", name(&column.name)?));
+    }
+    if target.mode == Mode::Upsert {
+        lines.push(format!("  UNIQUE CLUSTERED ({})", key_list(target)?));
+    }
+    Ok(format!("CREATE TABLE {STAGE} (\n{}\n);", lines.join(",\n")))
+}
+
+fn key_list(target: &Target) -> Result<String> {
+    Ok(target.key().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?.join(", "))
+}
+
+/// Takes the pipeline: one row back if it is ours now. `@P1` name, `@P2` run, `@P3` lease in
+/// milliseconds, `@P4` whether another run's lease was seen before.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn claim(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "SET XACT_ABORT ON; SET NOCOUNT ON;
+DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @lease_ms int = @P3, @waited bit = @P4;
+BEGIN TRANSACTION;
+UPDATE {schema}.[checkpoint]
+   SET [run_id] = @run_id, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total]
+ WHERE [pipeline] = @pipeline AND ([run_id] = @run_id OR [lease_until] < SYSUTCDATETIME() OR ([lease_until] IS NULL AND @waited = 0));
+IF EXISTS (SELECT 1 FROM {schema}.[checkpoint] WHERE [pipeline] = @pipeline AND [run_id] = @run_id)
+BEGIN
+  UPDATE {schema}.[run] SET [outcome] = N'abandoned', [finished_at] = SYSUTCDATETIME()
+   WHERE [pipeline] = @pipeline AND [outcome] = N'running' AND [run_id] <> @run_id;
+  INSERT INTO {schema}.[run] ([run_id], [pipeline], [started_at], [outcome], [rows_read], [rows_written], [rows_updated], [rows_deleted], [rows_unchanged], [rows_reread], [rows_quarantined])
+  SELECT @run_id, @pipeline, SYSUTCDATETIME(), N'running', 0, 0, 0, 0, 0, 0, 0
+   WHERE NOT EXISTS (SELECT 1 FROM {schema}.[run] WHERE [run_id] = @run_id);
+END;
+COMMIT TRANSACTION;"
+    ))
+}
+
+/// The checkpoint's row with its lease, and for how long runs have been skipped; no row if the
+/// pipeline or its whole schema was never prepared. `@P1` name.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn look(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
+    Ok(format!(
+        "DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME();
+IF OBJECT_ID({table}) IS NOT NULL
+SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
+       CONVERT(nvarchar(40), c.[lease_until], 126) AS [lease],
+       CASE WHEN c.[lease_until] > @now THEN DATEDIFF(millisecond, @now, c.[lease_until]) ELSE 0 END AS [remaining_ms],
+       (SELECT DATEDIFF(second, MIN(s.[started_at]), @now) FROM {schema}.[run] AS s
+         WHERE s.[pipeline] = @pipeline AND s.[outcome] = N'skipped'
+           AND s.[started_at] > COALESCE((SELECT MAX(r.[finished_at]) FROM {schema}.[run] AS r
+                WHERE r.[pipeline] = @pipeline AND r.[outcome] NOT IN (N'skipped', N'running')), CONVERT(datetime2(6), N'0001-01-01'))) AS [skipped_seconds]
+  FROM {schema}.[checkpoint] AS c WHERE c.[pipeline] = @pipeline;"
+    ))
+}
+
+/// What the ledger counts for a run. `@P1` run.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn totals(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "SELECT [rows_written], [rows_updated], [rows_deleted], [rows_unchanged] FROM {schema}.[run] WHERE [run_id] = @P1;"
+    ))
+}
+
+/// Extends the lease: one row back if the pipeline is ours. `@P1` name, `@P2` run, `@P3`
+/// sequence, `@P4` lease in milliseconds.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn renew(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "UPDATE {schema}.[checkpoint] SET [lease_until] = DATEADD(millisecond, @P4, SYSUTCDATETIME())
+OUTPUT inserted.[sequence]
+ WHERE [pipeline] = @P1 AND [run_id] = @P2 AND [sequence] = @P3;"
+    ))
+}
+
+/// Gives the lease back and writes the ledger row. The parameters are named in its first line.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn finish(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "SET XACT_ABORT ON; SET NOCOUNT ON;
+DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @outcome nvarchar(20) = @P3, @horizon nvarchar(40) = NULLIF(@P4, N''), @class nvarchar(20) = NULLIF(@P5, N''), @code nvarchar(20) = NULLIF(@P6, N''), @duration_ms int = @P7;
+BEGIN TRANSACTION;
+UPDATE {schema}.[checkpoint] SET [lease_until] = NULL WHERE [pipeline] = @pipeline AND [run_id] = @run_id;
+UPDATE {schema}.[run] SET [finished_at] = SYSUTCDATETIME(), [outcome] = @outcome, [source_horizon] = CONVERT(datetime2(6), @horizon, 126), [error_class] = @class, [error_code] = @code WHERE [run_id] = @run_id;
+IF @@ROWCOUNT = 0
+INSERT INTO {schema}.[run] ([run_id], [pipeline], [started_at], [finished_at], [outcome], [rows_read], [rows_written], [rows_updated], [rows_deleted], [rows_unchanged], [rows_reread], [rows_quarantined], [source_horizon], [error_class], [error_code])
+VALUES (@run_id, @pipeline, DATEADD(millisecond, -@duration_ms, SYSUTCDATETIME()), SYSUTCDATETIME(), @outcome, 0, 0, 0, 0, 0, 0, 0, NULL, @class, @code);
+COMMIT TRANSACTION;"
+    ))
+}
+
+/// Moves the checkpoint by hand. `@P1` name, `@P2` what (`position` or `definition`), `@P3` the
+/// new text, empty for none. The row before it comes back.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn change(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
+    Ok(format!(
+        "SET XACT_ABORT ON; SET NOCOUNT ON;
+DECLARE @pipeline nvarchar(250) = @P1, @what nvarchar(20) = @P2, @text nvarchar(max) = NULLIF(@P3, N'');
+DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
+IF OBJECT_ID({table}) IS NULL RETURN;
+BEGIN TRANSACTION;
+{TAKE_LOCK}
+SELECT [sequence], [position], [definition], [rows_total] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
+UPDATE {schema}.[checkpoint]
+   SET [position] = CASE WHEN @what = N'position' THEN @text ELSE [position] END,
+       [definition] = CASE WHEN @what = N'definition' THEN @text WHEN @text IS NULL THEN NULL ELSE [definition] END,
+       [sequence] = [sequence] + 1, [run_id] = NULL, [lease_until] = NULL, [updated_at] = SYSUTCDATETIME()
+ WHERE [pipeline] = @pipeline;
+COMMIT TRANSACTION;"
+    ))
+}
+
+const TAKE_LOCK: &str = "EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
+IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;
+IF @lock < 0 THROW 51002, N'the pipeline lock could not be asked for', 1;";
+
+const COUNT_STAGE: &str =
+    "IF (SELECT COUNT_BIG(*) FROM [#stage]) <> @rows THROW 51003, N'not all rows were staged', 1;
+";
+
+/// The commit batch around the statements that apply the stage.
+///
+/// `@P1` name, `@P2` run, `@P3` sequence, `@P4` position, `@P5` definition, `@P6` lease in
+/// milliseconds, `@P7` rows, `@P8` upserts among them, `@P9` rows read, `@P10` rows read again.
+fn commit(state_schema: &str, apply: &str) -> Result<String> {
+    debug_assert_eq!(own::LOCK_NOT_GRANTED, 51_000);
+    let schema = name(state_schema)?;
+    let (check, apply) = apply.split_at(if apply.is_empty() { 0 } else { COUNT_STAGE.len() });
+    Ok(format!(
+        "SET XACT_ABORT ON; SET NOCOUNT ON; SET DEADLOCK_PRIORITY LOW;
+DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @sequence bigint = @P3, @position nvarchar(max) = @P4, @definition nvarchar(max) = @P5, @lease_ms int = @P6, @rows bigint = @P7, @upserts bigint = @P8, @read bigint = @P9, @reread bigint = @P10;
+DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1, @deleted bigint = 0, @updated bigint = 0, @inserted bigint = 0;
+{check}BEGIN TRANSACTION;
+{TAKE_LOCK}
+UPDATE {schema}.[checkpoint]
+   SET [position] = @position, [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+ WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
+IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
+{apply}UPDATE {schema}.[run]
+   SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
+       [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @upserts - @inserted - @updated
+ WHERE [run_id] = @run_id;
+COMMIT TRANSACTION;
+SELECT @deleted AS [deleted], @updated AS [updated], @inserted AS [inserted];"
+    ))
+}
+
+/// The statements of a commit on an empty stage, rolled back: every right is used, nothing stays.
+///
+/// # Errors
+/// `Config` for bad names.
+pub fn trial(target: &Target) -> Result<String> {
+    Ok(format!(
+        "SET XACT_ABORT ON; SET NOCOUNT ON;
+DECLARE @deleted bigint = 0, @updated bigint = 0, @inserted bigint = 0;
+BEGIN TRANSACTION;
+{}ROLLBACK TRANSACTION;
+SELECT @inserted AS [inserted];",
+        apply(target)?
+    ))
+}
+
+/// Delete, update what differs, insert what is new; or, in append mode, insert.
+fn apply(target: &Target) -> Result<String> {
+    let mut sql = String::new();
+    if target.mode == Mode::Upsert {
+        sql.push_str(&delete(target)?);
+        sql.push_str(&update(target)?);
+    }
+    sql.push_str(&insert(target)?);
+    Ok(sql)
+}
+
+fn join(target: &Target) -> Result<String> {
+    let parts = target
+        .key()
+        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(parts.join(" AND "))
+}
+
+fn delete(target: &Target) -> Result<String> {
+    if !target.deletes {
+        return Ok(String::new());
+    }
+    Ok(format!(
+        "DELETE t FROM {} AS t INNER JOIN {STAGE} AS s ON {} WHERE s.[__delete] = 1;
+SET @deleted = @@ROWCOUNT;
+",
+        target.table.quoted()?,
+        join(target)?
+    ))
+}
+
+fn update(target: &Target) -> Result<String> {
+    let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
+    if others.is_empty() {
+        return Ok(String::new());
+    }
+    let sets = others
+        .iter()
+        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
+        .collect::<Result<Vec<_>>>()?;
+    let differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
+    Ok(format!(
+        "UPDATE t SET {}
+  FROM {} AS t INNER JOIN {STAGE} AS s ON {}
+ WHERE s.[__delete] = 0 AND (
+      {});
+SET @updated = @@ROWCOUNT;
+",
+        sets.join(", "),
+        target.table.quoted()?,
+        join(target)?,
+        differs.join("\n   OR ")
+    ))
+}
+
+/// Whether a staged value differs from the target's, decided on bytes and never by collation.
+/// A value that became NULL in a column that does not take it never gets here.
+fn differs(column: &Column) -> Result<String> {
+    let name = name(&column.name)?;
+    let (s, t) = (format!("s.{name}"), format!("t.{name}"));
+    let unequal = match column.sql_type {
+        SqlType::NVarChar(_) => format!(
+            "{s} COLLATE {BINARY_COLLATION} <> {t} COLLATE {BINARY_COLLATION} OR DATALENGTH({s}) <> DATALENGTH({t})"
+        ),
+        // Binary values that differ in trailing zero bytes only are equal to SQL Server.
+        SqlType::VarBinary(_) => format!("{s} <> {t} OR DATALENGTH({s}) <> DATALENGTH({t})"),
+        _ => format!("{s} <> {t}"),
+    };
+    if column.nullable {
+        Ok(format!(
+            "({unequal} OR ({s} IS NULL AND {t} IS NOT NULL) OR ({s} IS NOT NULL AND {t} IS NULL))"
+        ))
+    } else {
+        Ok(format!("({unequal})"))
+    }
+}
+
+fn insert(target: &Target) -> Result<String> {
+    let table = target.table.quoted()?;
+    let names =
+        target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
+    let staged: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
+    let new = match target.mode {
+        Mode::Append => String::new(),
+        Mode::Upsert => {
+            // Our application lock keeps our own runs apart; only others need a range lock.
+            let hint = if target.foreign_writers { " WITH (UPDLOCK, SERIALIZABLE)" } else { "" };
+            format!(" AND NOT EXISTS (SELECT 1 FROM {table} AS t{hint} WHERE {})", join(target)?)
+        }
+    };
+    Ok(format!(
+        "INSERT INTO {table} ({})
+SELECT {} FROM {STAGE} AS s
+ WHERE s.[__delete] = 0{new};
+SET @inserted = @@ROWCOUNT;
+",
+        names.join(", "),
+        staged.join(", ")
+    ))
+}

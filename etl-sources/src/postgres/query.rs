@@ -1,0 +1,88 @@
+//! The one statement that a sweep reads with.
+
+use etl_core::connector::FilterExit;
+use etl_core::error::{Error, Result};
+use etl_sql::postgres::copy::timestamp_text;
+use etl_sql::postgres::quote::TableName;
+use etl_sql::postgres::types::{Mapped, Wire};
+
+use super::plan::Plan;
+use super::position::Instant;
+
+/// The part of a table that a sweep reads.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bounds {
+    /// From here on.
+    pub(super) low: Option<Instant>,
+    /// Only below.
+    pub(super) below: Option<Instant>,
+    /// Only behind this row, cursor and key.
+    pub(super) behind: Option<(Instant, Vec<String>)>,
+}
+
+/// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
+pub(super) fn select(plan: &Plan, table: &TableName) -> Result<String> {
+    let mut columns = plan.columns.iter().map(Mapped::expression).collect::<Result<Vec<_>>>()?;
+    if let (Some(filter), FilterExit::Delete) = (&plan.filter, plan.exit) {
+        columns.push(format!("({filter}) IS TRUE"));
+    }
+    Ok(format!("SELECT {} FROM {}", columns.join(", "), table.quoted()?))
+}
+
+/// Whether [`select`] yields a last column that says whether the row passes the filter.
+pub(super) fn tells_passing(plan: &Plan) -> bool {
+    plan.filter.is_some() && plan.exit == FilterExit::Delete
+}
+
+/// The sweep's statement: a range of the cursor, in a total order that an index on the cursor,
+/// or on the cursor and the key, gives.
+pub(super) fn copy(plan: &Plan, table: &TableName, bounds: &Bounds) -> Result<String> {
+    let cursor = column(plan, plan.cursor)?;
+    let name = cursor.expression()?;
+    let mut conditions = Vec::new();
+    if bounds.low.is_none() && cursor.field.is_nullable() {
+        conditions.push(format!("{name} IS NOT NULL"));
+    }
+    if let Some(low) = bounds.low {
+        conditions.push(format!("{name} >= {}", instant(plan, low)?));
+    }
+    if let Some(below) = bounds.below {
+        conditions.push(format!("{name} < {}", instant(plan, below)?));
+    }
+    let keys = plan.key.iter().map(|place| column(plan, *place)).collect::<Result<Vec<_>>>()?;
+    let mut order = vec![name];
+    order.extend(keys.iter().map(|key| key.order()).collect::<Result<Vec<_>>>()?);
+    let order = order.join(", ");
+    if let Some((last, key)) = &bounds.behind {
+        let mut values = vec![instant(plan, *last)?];
+        for (mapped, text) in keys.iter().zip(key) {
+            values.push(mapped.literal(text)?);
+        }
+        conditions.push(format!("({order}) > ({})", values.join(", ")));
+    }
+    if let (Some(filter), FilterExit::Keep) = (&plan.filter, plan.exit) {
+        conditions.push(format!("({filter}) IS TRUE"));
+    }
+    let conditions = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" WHERE {}", conditions.join(" AND "))
+    };
+    Ok(format!(
+        "COPY ({}{conditions} ORDER BY {order}) TO STDOUT (FORMAT binary)",
+        select(plan, table)?
+    ))
+}
+
+fn column(plan: &Plan, place: usize) -> Result<&Mapped> {
+    plan.columns.get(place).ok_or_else(|| Error::internal("a plan lacks one of its columns"))
+}
+
+/// An instant as a literal of the cursor's type.
+fn instant(plan: &Plan, instant: Instant) -> Result<String> {
+    let cursor = column(plan, plan.cursor)?;
+    let text = timestamp_text(instant.0 - plan.cursor_to_utc)
+        .ok_or_else(|| Error::config("the position lies outside the years 1 to 9999"))?;
+    let text = if cursor.wire == Wire::Timestamp { text.trim_end_matches('Z') } else { &text };
+    cursor.literal(text)
+}

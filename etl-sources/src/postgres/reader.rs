@@ -1,0 +1,171 @@
+//! The rows of a sweep, gathered into batches with their positions.
+
+use std::sync::Arc;
+
+use etl_core::batch::{Batch, BatchLimits, Progress};
+use etl_core::connector::Stream;
+use etl_core::error::{Error, Result};
+use etl_core::position::Position;
+use etl_sql::postgres::copy::{Fault, Frame, Rows, cursor_micros, text_of};
+
+use super::plan::Plan;
+use super::position::{Instant, Place};
+use super::query;
+
+/// Gathers rows; knows where the sweep stands.
+pub(super) struct Reader {
+    plan: Arc<Plan>,
+    limits: BatchLimits,
+    rows: Rows,
+    progress: Progress,
+    /// Where the sweep stood when it was begun or resumed, and how many rows above the horizon
+    /// it has delivered.
+    place: Place,
+    /// The last row read since then: its cursor and the bytes of its key.
+    last: Option<(Instant, Vec<Vec<u8>>)>,
+    max_reread: u64,
+    settled_only: bool,
+    tells_passing: bool,
+}
+
+impl Reader {
+    pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
+        let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
+        let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
+        Self {
+            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, stream.config.on_special),
+            limits,
+            progress: Progress::default(),
+            place,
+            last: None,
+            max_reread: stream.config.cursor.max_reread,
+            settled_only: Plan::settled_only(stream),
+            tells_passing: query::tells_passing(&plan),
+            plan,
+        }
+    }
+
+    /// The number of fields that a row of the statement has.
+    pub(super) fn fields(&self) -> usize {
+        self.plan.columns.len() + usize::from(self.tells_passing)
+    }
+
+    /// Whether a batch has to be taken before this row.
+    pub(super) fn is_full(&self, next: &Frame<'_>) -> bool {
+        !self.rows.is_empty()
+            && (self.rows.len() >= self.limits.rows
+                || self.rows.bytes().saturating_add(next.size()) > self.limits.bytes)
+    }
+
+    /// Adds a row. `false` if the sweep has delivered as many rows above the horizon as it may;
+    /// then this one waits for a later sweep.
+    pub(super) fn push(&mut self, frame: &Frame<'_>) -> Result<bool> {
+        let cursor = self.cursor_of(frame)?;
+        let above = self.place.h.is_none_or(|h| cursor >= h);
+        if above && self.place.above >= self.max_reread {
+            return Ok(false);
+        }
+        let delete = self.tells_passing && frame.field(self.plan.columns.len()) != Some(&[1]);
+        self.rows.push(frame, delete).map_err(|fault| self.explain(frame, fault))?;
+        self.place.above += u64::from(above);
+        self.progress.read += 1;
+        self.progress.reread += u64::from(self.place.high.is_some_and(|high| cursor <= high));
+        let (last, key) = self.last.get_or_insert_with(|| (cursor, Vec::new()));
+        *last = cursor;
+        key.resize(self.plan.key.len(), Vec::new());
+        for (bytes, place) in key.iter_mut().zip(&self.plan.key) {
+            bytes.clear();
+            bytes.extend_from_slice(frame.field(*place).unwrap_or_default());
+        }
+        Ok(true)
+    }
+
+    /// The rows so far, and the position behind the last of them.
+    pub(super) fn batch(&mut self) -> Result<Batch> {
+        if let Some((cursor, key)) = &self.last {
+            self.place.scan = Some((*cursor, self.key_texts(key.iter().map(Vec::as_slice))?));
+        }
+        self.take()
+    }
+
+    /// The rest of the rows, and the position from which the next sweep goes on.
+    pub(super) fn end(&mut self) -> Result<Batch> {
+        let last = self.last.as_ref().map(|(cursor, _)| *cursor);
+        let last = last.or(self.place.scan.as_ref().map(|(cursor, _)| *cursor));
+        let settled = match (last, self.place.h) {
+            // Every row below the horizon was delivered, and none above it.
+            (_, h) if self.settled_only => h,
+            (Some(last), Some(h)) => Some(last.min(h)),
+            _ => None,
+        };
+        self.place.low = self.place.low.max(settled);
+        self.place.high = self.place.high.max(last);
+        self.place.scan = None;
+        self.place.above = 0;
+        self.take()
+    }
+
+    /// No rows, the position as it was, and nothing said about how far the target is.
+    pub(super) fn hold(&mut self) -> Result<Batch> {
+        let mut batch = self.take()?;
+        batch.progress.horizon_micros = None;
+        Ok(batch)
+    }
+
+    fn take(&mut self) -> Result<Batch> {
+        let mut progress = std::mem::take(&mut self.progress);
+        progress.horizon_micros = self.place.h.map(|h| h.0);
+        Ok(Batch { changes: self.rows.take()?, position: Position::encode(&self.place)?, progress })
+    }
+
+    fn cursor_of(&self, frame: &Frame<'_>) -> Result<Instant> {
+        let micros = frame.field(self.plan.cursor).and_then(cursor_micros).ok_or_else(|| {
+            Error::data(format!(
+                "the cursor {} of the row with key {} is NULL, infinite, or outside the years 1 to \
+                 9999; correct it at the source",
+                self.column(self.plan.cursor),
+                self.key_of(frame)
+            ))
+        })?;
+        Ok(Instant(micros + self.plan.cursor_to_utc))
+    }
+
+    fn explain(&self, frame: &Frame<'_>, fault: Fault) -> Error {
+        let column = self.column(fault.column).to_owned();
+        let key = self.key_of(frame);
+        Error::from(fault).context(format!("column {column} of the row with key {key}"))
+    }
+
+    fn column(&self, place: usize) -> &str {
+        self.plan.columns.get(place).map_or("", |mapped| mapped.field.name())
+    }
+
+    /// `(id = 17)`, for messages.
+    fn key_of(&self, frame: &Frame<'_>) -> String {
+        let parts: Vec<_> = self
+            .plan
+            .key
+            .iter()
+            .map(|place| {
+                let wire = self.plan.columns.get(*place).map(|mapped| mapped.wire);
+                let text = wire.zip(frame.field(*place)).and_then(|(wire, b)| text_of(wire, b));
+                format!("{} = {}", self.column(*place), text.as_deref().unwrap_or("?"))
+            })
+            .collect();
+        format!("({})", parts.join(", "))
+    }
+
+    fn key_texts<'a>(&self, key: impl Iterator<Item = &'a [u8]>) -> Result<Vec<String>> {
+        self.plan
+            .key
+            .iter()
+            .zip(key)
+            .map(|(place, bytes)| {
+                let mapped = self.plan.columns.get(*place);
+                mapped.and_then(|mapped| text_of(mapped.wire, bytes)).ok_or_else(|| {
+                    Error::internal(format!("key column {} has no text", self.column(*place)))
+                })
+            })
+            .collect()
+    }
+}

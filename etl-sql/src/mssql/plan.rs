@@ -1,0 +1,273 @@
+//! The DDL of a pipeline's state tables and target, in statements that are safe to run twice, to
+//! run at once, and to stop after any of them.
+
+use etl_core::Result;
+use etl_core::connector::Mode;
+use etl_core::sink::Statement;
+use sha2::{Digest, Sha256};
+
+use super::error::own;
+use super::quote::{name, text};
+use super::target::{Column, MAX_CLUSTERED_BYTES, Target};
+use super::types::BINARY_COLLATION;
+
+/// One change of the state tables; never edited once released, only followed by another.
+struct Migration {
+    version: i32,
+    name: &'static str,
+    /// `{schema}` stands for the state schema's quoted name, `{bin}` for the binary collation.
+    statements: &'static [&'static str],
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "checkpoint, run ledger, quarantine",
+    statements: &[
+        "CREATE TABLE {schema}.[checkpoint] (
+  [pipeline]    nvarchar(250) COLLATE {bin} NOT NULL CONSTRAINT [pk_etl_checkpoint] PRIMARY KEY,
+  [position]    nvarchar(max) NULL,
+  [definition]  nvarchar(max) NULL,
+  [sequence]    bigint NOT NULL,
+  [run_id]      uniqueidentifier NULL,
+  [lease_until] datetime2(3) NULL,
+  [rows_total]  bigint NOT NULL,
+  [updated_at]  datetime2(6) NOT NULL
+);",
+        "CREATE TABLE {schema}.[run] (
+  [run_id]           uniqueidentifier NOT NULL CONSTRAINT [pk_etl_run] PRIMARY KEY NONCLUSTERED,
+  [pipeline]         nvarchar(250) COLLATE {bin} NOT NULL,
+  [started_at]       datetime2(6) NOT NULL,
+  [finished_at]      datetime2(6) NULL,
+  [outcome]          nvarchar(20) NOT NULL,
+  [rows_read]        bigint NOT NULL,
+  [rows_written]     bigint NOT NULL,
+  [rows_updated]     bigint NOT NULL,
+  [rows_deleted]     bigint NOT NULL,
+  [rows_unchanged]   bigint NOT NULL,
+  [rows_reread]      bigint NOT NULL,
+  [rows_quarantined] bigint NOT NULL,
+  [source_horizon]   datetime2(6) NULL,
+  [error_class]      nvarchar(20) NULL,
+  [error_code]       nvarchar(20) NULL
+);",
+        "CREATE CLUSTERED INDEX [ix_etl_run_pipeline] ON {schema}.[run] ([pipeline], [started_at]);",
+        "CREATE TABLE {schema}.[quarantine] (
+  [pipeline]     nvarchar(250) COLLATE {bin} NOT NULL,
+  [key_hash]     varbinary(32) NOT NULL,
+  [column_name]  nvarchar(128) COLLATE {bin} NOT NULL,
+  [key_json]     nvarchar(max) NULL,
+  [reason]       nvarchar(400) NOT NULL,
+  [error_code]   nvarchar(20) NULL,
+  [run_id]       uniqueidentifier NOT NULL,
+  [first_seen]   datetime2(6) NOT NULL,
+  [last_seen]    datetime2(6) NOT NULL,
+  [attempts]     int NOT NULL,
+  CONSTRAINT [pk_etl_quarantine] PRIMARY KEY ([pipeline], [key_hash], [column_name])
+);",
+    ],
+}];
+
+/// Takes the lock that lets one preparation at a time work on a database, for as long as the
+/// connection lives.
+#[must_use]
+pub fn take_lock() -> Statement {
+    statement(
+        "take the preparation lock",
+        format!(
+            "SET XACT_ABORT ON;
+DECLARE @lock int;
+EXEC @lock = sys.sp_getapplock @Resource = N'etl:prepare', @LockMode = N'Exclusive', @LockOwner = N'Session', @LockTimeout = 60000;
+IF @lock < 0 THROW {}, N'another preparation did not end', 1;",
+            own::LOCK_NOT_GRANTED
+        ),
+    )
+}
+
+/// Everything that a stream needs in its database, in order.
+///
+/// # Errors
+/// `Schema` or `Config` if the target cannot be made as planned.
+pub fn statements(state_schema: &str, target: &Target) -> Result<Vec<Statement>> {
+    let mut all = vec![take_lock(), create_schema(state_schema)?, version_table(state_schema)?];
+    for migration in MIGRATIONS {
+        all.push(migrate(state_schema, migration)?);
+    }
+    all.push(create_schema(&target.table.schema)?);
+    all.push(create_target(target)?);
+    all.push(checkpoint_row(state_schema, &target.stream)?);
+    Ok(all)
+}
+
+fn statement(name: impl Into<String>, text: String) -> Statement {
+    Statement { name: name.into(), text }
+}
+
+fn create_schema(schema: &str) -> Result<Statement> {
+    let create = format!("CREATE SCHEMA {}", name(schema)?);
+    Ok(statement(
+        format!("create schema {schema}"),
+        format!("IF SCHEMA_ID({}) IS NULL EXEC({});", text(schema), text(&create)),
+    ))
+}
+
+fn version_table(state_schema: &str) -> Result<Statement> {
+    let table = format!("{}.[schema_version]", name(state_schema)?);
+    Ok(statement(
+        "create the table of migrations",
+        format!(
+            "IF OBJECT_ID({}) IS NULL
+CREATE TABLE {table} (
+  [version]    int NOT NULL CONSTRAINT [pk_etl_schema_version] PRIMARY KEY,
+  [name]       nvarchar(200) NOT NULL,
+  [checksum]   nvarchar(64) NOT NULL,
+  [applied_at] datetime2(6) NOT NULL
+);",
+            text(&table)
+        ),
+    ))
+}
+
+/// One transaction: the migration and the note that it was applied, or neither.
+fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
+    let schema = name(state_schema)?;
+    let (version, title) = (migration.version, text(migration.name));
+    let checksum = text(&checksum(migration));
+    let steps: Vec<_> = migration
+        .statements
+        .iter()
+        .map(|sql| {
+            let sql = sql.replace("{schema}", &schema).replace("{bin}", BINARY_COLLATION);
+            format!("  EXEC({});", text(&sql))
+        })
+        .collect();
+    Ok(statement(
+        format!("migration {version}: {}", migration.name),
+        format!(
+            "SET XACT_ABORT ON;
+BEGIN TRANSACTION;
+IF EXISTS (SELECT 1 FROM {schema}.[schema_version] WHERE [version] = {version} AND [checksum] <> {checksum})
+  THROW {}, N'this migration was applied with another text', 1;
+IF NOT EXISTS (SELECT 1 FROM {schema}.[schema_version] WHERE [version] = {version})
+BEGIN
+{}
+  INSERT INTO {schema}.[schema_version] ([version], [name], [checksum], [applied_at])
+  VALUES ({version}, {title}, {checksum}, SYSUTCDATETIME());
+END;
+COMMIT TRANSACTION;",
+            own::MIGRATION_CHANGED,
+            steps.join("\n")
+        ),
+    ))
+}
+
+fn checksum(migration: &Migration) -> String {
+    let mut hash = Sha256::new();
+    for statement in migration.statements {
+        hash.update(statement.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn create_target(target: &Target) -> Result<Statement> {
+    let table = target.table.quoted()?;
+    let mut lines = Vec::new();
+    for column in &target.columns {
+        lines.push(format!("  {}", column_definition(column)?));
+    }
+    if target.mode == Mode::Upsert {
+        lines.push(format!("  {}", primary_key(target)?));
+    }
+    Ok(statement(
+        format!("create target {}.{}", target.table.schema, target.table.table),
+        format!(
+            "IF OBJECT_ID({}) IS NULL\nCREATE TABLE {table} (\n{}\n);",
+            text(&table),
+            lines.join(",\n")
+        ),
+    ))
+}
+
+fn column_definition(column: &Column) -> Result<String> {
+    let collation = if column.key && column.sql_type.is_text() {
+        format!(" COLLATE {}", column.collation)
+    } else {
+        String::new()
+    };
+    let null = if column.nullable { "NULL" } else { "NOT NULL" };
+    Ok(format!("{} {}{collation} {null}", name(&column.name)?, column.sql_type))
+}
+
+fn primary_key(target: &Target) -> Result<String> {
+    let kind =
+        if target.key_bytes()? <= MAX_CLUSTERED_BYTES { "CLUSTERED" } else { "NONCLUSTERED" };
+    let constraint: String =
+        format!("pk_{}_{}", target.table.schema, target.table.table).chars().take(100).collect();
+    let columns =
+        target.key().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?.join(", ");
+    Ok(format!("CONSTRAINT {} PRIMARY KEY {kind} ({columns})", name(&constraint)?))
+}
+
+fn checkpoint_row(state_schema: &str, stream: &str) -> Result<Statement> {
+    let table = format!("{}.[checkpoint]", name(state_schema)?);
+    let stream_text = text(stream);
+    Ok(statement(
+        format!("create the checkpoint of {stream}"),
+        format!(
+            "INSERT INTO {table} ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
+SELECT {stream_text}, NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
+ WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE [pipeline] = {stream_text});"
+        ),
+    ))
+}
+
+/// What the job may do, and nothing else: one statement per right.
+///
+/// # Errors
+/// `Config` for bad names.
+pub fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Statement>> {
+    let (schema, role) = (name(state_schema)?, name(role)?);
+    let rights = match (target.mode, target.deletes) {
+        (Mode::Append, _) => "SELECT, INSERT",
+        (Mode::Upsert, false) => "SELECT, INSERT, UPDATE",
+        (Mode::Upsert, true) => "SELECT, INSERT, UPDATE, DELETE",
+    };
+    let grant = |rights: &str, object: &str| {
+        statement(
+            format!("grant {rights} on {object}"),
+            format!("GRANT {rights} ON OBJECT::{object} TO {role};"),
+        )
+    };
+    Ok(vec![
+        grant(rights, &target.table.quoted()?),
+        grant("SELECT, UPDATE", &format!("{schema}.[checkpoint]")),
+        grant("SELECT, INSERT, UPDATE", &format!("{schema}.[run]")),
+        grant("SELECT, INSERT, UPDATE, DELETE", &format!("{schema}.[quarantine]")),
+        grant("SELECT", &format!("{schema}.[schema_version]")),
+    ])
+}
+
+/// The rights that [`grants`] gives, as (object, right), for `check`.
+///
+/// # Errors
+/// `Config` for bad names.
+pub fn rights(state_schema: &str, target: &Target) -> Result<Vec<(String, &'static str)>> {
+    let schema = name(state_schema)?;
+    let mut all: Vec<(String, &'static str)> = Vec::new();
+    let table = target.table.quoted()?;
+    all.push((table.clone(), "SELECT"));
+    all.push((table.clone(), "INSERT"));
+    if target.mode == Mode::Upsert {
+        all.push((table.clone(), "UPDATE"));
+        if target.deletes {
+            all.push((table, "DELETE"));
+        }
+    }
+    for (object, needed) in [
+        ("checkpoint", &["SELECT", "UPDATE"][..]),
+        ("run", &["SELECT", "INSERT", "UPDATE"]),
+        ("schema_version", &["SELECT"]),
+    ] {
+        all.extend(needed.iter().map(|right| (format!("{schema}.[{object}]"), *right)));
+    }
+    Ok(all)
+}

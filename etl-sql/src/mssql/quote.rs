@@ -1,0 +1,112 @@
+//! Names and texts in T-SQL. There is no other way to put either into a statement.
+
+use etl_core::{Error, Result};
+
+/// The longest identifier, in UTF-16 code units (`sysname`).
+pub const MAX_NAME_UNITS: usize = 128;
+
+/// A name in brackets.
+///
+/// # Errors
+/// `Config` if it is empty, longer than 128 UTF-16 code units, or holds a NUL.
+pub fn name(name: &str) -> Result<String> {
+    let units = name.encode_utf16().count();
+    if units == 0 || units > MAX_NAME_UNITS || name.contains('\0') {
+        return Err(Error::config(format!(
+            "the name {name:?} cannot be used in SQL Server: {units} UTF-16 code units, allowed \
+             are 1 to {MAX_NAME_UNITS} without NUL"
+        )));
+    }
+    Ok(format!("[{}]", name.replace(']', "]]")))
+}
+
+/// A Unicode text literal.
+#[must_use]
+pub fn text(text: &str) -> String {
+    format!("N'{}'", text.replace('\'', "''"))
+}
+
+/// The name of a table with its schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableName {
+    /// The schema; `dbo` where none is given.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+}
+
+impl TableName {
+    /// Reads `table`, `schema.table` or `[schema].[table]`; a bracketed part may hold anything.
+    ///
+    /// # Errors
+    /// `Config` if it is neither.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = || {
+            Error::config(format!(
+                "\"{text}\" is not a table name: write schema.table, with [ ] around parts that hold a dot"
+            ))
+        };
+        let mut parts = split(text).ok_or_else(wrong)?;
+        let table = parts.pop().ok_or_else(wrong)?;
+        let schema = parts.pop().unwrap_or_else(|| "dbo".to_owned());
+        if !parts.is_empty() {
+            return Err(wrong());
+        }
+        name(&schema)?;
+        name(&table)?;
+        Ok(Self { schema, table })
+    }
+
+    /// `[schema].[table]`.
+    ///
+    /// # Errors
+    /// As [`name`].
+    pub fn quoted(&self) -> Result<String> {
+        Ok(format!("{}.{}", name(&self.schema)?, name(&self.table)?))
+    }
+}
+
+fn split(text: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = text.chars().peekable();
+    loop {
+        let mut part = String::new();
+        if rest.peek() == Some(&'[') {
+            rest.next();
+            loop {
+                match rest.next()? {
+                    ']' if rest.peek() == Some(&']') => part.push(rest.next()?),
+                    ']' => break,
+                    other => part.push(other),
+                }
+            }
+        } else {
+            while let Some(other) = rest.next_if(|c| *c != '.') {
+                part.push(other);
+            }
+        }
+        parts.push(part);
+        match rest.next() {
+            None => return Some(parts),
+            Some('.') => {}
+            Some(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_name_is_read_in_every_form() {
+        let read = |text: &str| TableName::parse(text).unwrap().quoted().unwrap();
+        assert_eq!(read("orders"), "[dbo].[orders]");
+        assert_eq!(read("sales.orders"), "[sales].[orders]");
+        assert_eq!(read("[sa.les].[or]]ders]"), "[sa.les].[or]]ders]");
+        for wrong in ["", "a.b.c", "[a", "[a]b", ".t", "a."] {
+            assert!(TableName::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(TableName::parse(&"x".repeat(129)).is_err());
+    }
+}

@@ -1,0 +1,340 @@
+//! Rows become Arrow columns.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBufferBuilder, BooleanBuilder, Date32Builder,
+    Decimal128Builder, FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder,
+    Int32Builder, Int64Builder, RecordBatch, StringBuilder, Time64MicrosecondBuilder,
+    TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::SchemaRef;
+use etl_core::batch::Changes;
+use etl_core::connector::OnSpecial;
+use etl_core::error::{Error, Result};
+
+use super::frames::Frame;
+use super::numeric::{NumericFault, decimal};
+use super::value::{Special, date, int, time, timestamp};
+use crate::postgres::types::Wire;
+
+/// A value that cannot be carried: which column, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The column's place.
+    pub column: usize,
+    /// What it holds and what to change, without the value.
+    pub what: String,
+    /// Whether the row is at fault; else the bytes are.
+    pub is_data: bool,
+}
+
+/// Columns that grow row by row.
+pub struct Rows {
+    schema: SchemaRef,
+    columns: Vec<(Wire, Builder)>,
+    deletes: BooleanBufferBuilder,
+    on_special: OnSpecial,
+    /// The columns of which deletes need the true value.
+    is_key: Vec<bool>,
+    bytes: usize,
+}
+
+enum Builder {
+    Bool(BooleanBuilder),
+    Int2(Int16Builder),
+    Int4(Int32Builder),
+    Int8(Int64Builder),
+    Float4(Float32Builder),
+    Float8(Float64Builder),
+    Decimal(Decimal128Builder),
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    Uuid(FixedSizeBinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+}
+
+impl Rows {
+    /// Empty columns for `schema`, whose fields arrive as `wires`.
+    #[must_use]
+    pub fn new(
+        schema: SchemaRef,
+        wires: &[Wire],
+        is_key: Vec<bool>,
+        on_special: OnSpecial,
+    ) -> Self {
+        let columns = wires.iter().map(|wire| (*wire, Builder::new(*wire))).collect();
+        let deletes = BooleanBufferBuilder::new(0);
+        Self { schema, columns, deletes, on_special, is_key, bytes: 0 }
+    }
+
+    /// The number of rows since the last [`Rows::take`].
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.deletes.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the rows' values took on the wire, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a row; of a delete only the key has to have a form.
+    ///
+    /// # Errors
+    /// A fault; the columns are then of no more use.
+    pub fn push(&mut self, frame: &Frame<'_>, delete: bool) -> Result<(), Fault> {
+        for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
+            let nullable = self.schema.field(index).is_nullable();
+            let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
+            let outcome = match frame.field(index) {
+                Some(bytes) => builder.append(*wire, bytes),
+                None if nullable => {
+                    builder.append_null();
+                    continue;
+                }
+                None => Err(Why::Null),
+            };
+            let Err(why) = outcome else { continue };
+            match (&why, self.on_special) {
+                (Why::Garbled, _) => {}
+                (_, _) if !needed && nullable => {
+                    builder.append_null();
+                    continue;
+                }
+                (_, _) if !needed => {
+                    builder.append_neutral();
+                    continue;
+                }
+                (Why::Special(_), OnSpecial::Null) if nullable => {
+                    builder.append_null();
+                    continue;
+                }
+                _ => {}
+            }
+            return Err(why.fault(index, *wire, nullable, self.on_special));
+        }
+        self.deletes.append(delete);
+        self.bytes += frame.size();
+        Ok(())
+    }
+
+    /// The rows so far, and empty columns.
+    ///
+    /// # Errors
+    /// `Internal` if the columns do not fit the schema.
+    pub fn take(&mut self) -> Result<Changes> {
+        self.bytes = 0;
+        let columns = self
+            .columns
+            .iter_mut()
+            .zip(self.schema.fields())
+            .map(|((_, builder), field)| builder.finish(field.data_type()))
+            .collect::<Result<Vec<_>>>()?;
+        let deletes = self.deletes.finish();
+        Changes::new(RecordBatch::try_new(Arc::clone(&self.schema), columns)?, Some(deletes))
+    }
+}
+
+/// Why a value could not be appended.
+enum Why {
+    Null,
+    Garbled,
+    Special(Special),
+    Precision,
+    Scale,
+}
+
+impl From<Special> for Why {
+    fn from(special: Special) -> Self {
+        Self::Special(special)
+    }
+}
+
+impl From<NumericFault> for Why {
+    fn from(fault: NumericFault) -> Self {
+        match fault {
+            NumericFault::NaN => Self::Special(Special::NotANumber),
+            NumericFault::Infinite => Self::Special(Special::Infinite),
+            NumericFault::Precision => Self::Precision,
+            NumericFault::Scale => Self::Scale,
+            NumericFault::Garbled => Self::Garbled,
+        }
+    }
+}
+
+impl Why {
+    fn fault(self, column: usize, wire: Wire, nullable: bool, on_special: OnSpecial) -> Fault {
+        let declared = match wire {
+            Wire::Numeric(precision, scale) => format!("decimal({precision},{scale})"),
+            other => other.type_name().to_owned(),
+        };
+        let what = match &self {
+            Self::Null => "is NULL although the column was NOT NULL; was the table altered?".into(),
+            Self::Garbled => format!("is not a {declared} of the binary format"),
+            Self::Precision => format!(
+                "has more digits before the point than {declared} holds; declare a wider decimal \
+                 under columns"
+            ),
+            Self::Scale => format!(
+                "has more digits after the point than {declared} holds; declare a decimal with a \
+                 greater scale under columns"
+            ),
+            Self::Special(special) if on_special == OnSpecial::Null && !nullable => format!(
+                "is {}, and cannot become NULL in a NOT NULL column; correct it at the source",
+                special.as_str()
+            ),
+            Self::Special(special) => format!(
+                "is {}, which the target cannot hold; correct it at the source, or set \
+                 on_special: null{}",
+                special.as_str(),
+                if nullable { "" } else { " (for which the column would have to be nullable)" }
+            ),
+        };
+        Fault { column, what, is_data: !matches!(self, Self::Garbled) }
+    }
+}
+
+impl Builder {
+    fn new(wire: Wire) -> Self {
+        match wire {
+            Wire::Bool => Self::Bool(BooleanBuilder::new()),
+            Wire::Int2 => Self::Int2(Int16Builder::new()),
+            Wire::Int4 => Self::Int4(Int32Builder::new()),
+            Wire::Int8 => Self::Int8(Int64Builder::new()),
+            Wire::Float4 => Self::Float4(Float32Builder::new()),
+            Wire::Float8 => Self::Float8(Float64Builder::new()),
+            Wire::Numeric(..) => Self::Decimal(Decimal128Builder::new()),
+            Wire::Text => Self::Text(StringBuilder::new()),
+            Wire::Bytes => Self::Bytes(BinaryBuilder::new()),
+            Wire::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
+            Wire::Date => Self::Date(Date32Builder::new()),
+            Wire::Time => Self::Time(Time64MicrosecondBuilder::new()),
+            Wire::Timestamp | Wire::TimestampTz => {
+                Self::Timestamp(TimestampMicrosecondBuilder::new())
+            }
+        }
+    }
+
+    fn append(&mut self, wire: Wire, bytes: &[u8]) -> Result<(), Why> {
+        let long = || int(bytes).map(i64::from_be_bytes).ok_or(Why::Garbled);
+        match self {
+            Self::Bool(builder) => match bytes {
+                [0] => builder.append_value(false),
+                [1] => builder.append_value(true),
+                _ => return Err(Why::Garbled),
+            },
+            Self::Int2(builder) => {
+                builder.append_value(i16::from_be_bytes(int(bytes).ok_or(Why::Garbled)?));
+            }
+            Self::Int4(builder) => {
+                builder.append_value(i32::from_be_bytes(int(bytes).ok_or(Why::Garbled)?));
+            }
+            Self::Int8(builder) => builder.append_value(long()?),
+            Self::Float4(builder) => {
+                let value = f32::from_be_bytes(int(bytes).ok_or(Why::Garbled)?);
+                finite(f64::from(value))?;
+                builder.append_value(value);
+            }
+            Self::Float8(builder) => {
+                let value = f64::from_be_bytes(int(bytes).ok_or(Why::Garbled)?);
+                finite(value)?;
+                builder.append_value(value);
+            }
+            Self::Decimal(builder) => {
+                let Wire::Numeric(precision, scale) = wire else { return Err(Why::Garbled) };
+                builder.append_value(decimal(bytes, precision, scale)?);
+            }
+            Self::Text(builder) => {
+                builder.append_value(str::from_utf8(bytes).map_err(|_| Why::Garbled)?);
+            }
+            Self::Bytes(builder) => builder.append_value(bytes),
+            Self::Uuid(builder) => builder.append_value(bytes).map_err(|_| Why::Garbled)?,
+            Self::Date(builder) => {
+                let days = i32::from_be_bytes(int(bytes).ok_or(Why::Garbled)?);
+                builder.append_value(date(days)?);
+            }
+            Self::Time(builder) => builder.append_value(time(long()?)?),
+            Self::Timestamp(builder) => builder.append_value(timestamp(long()?)?),
+        }
+        Ok(())
+    }
+
+    fn append_null(&mut self) {
+        match self {
+            Self::Bool(builder) => builder.append_null(),
+            Self::Int2(builder) => builder.append_null(),
+            Self::Int4(builder) => builder.append_null(),
+            Self::Int8(builder) => builder.append_null(),
+            Self::Float4(builder) => builder.append_null(),
+            Self::Float8(builder) => builder.append_null(),
+            Self::Decimal(builder) => builder.append_null(),
+            Self::Text(builder) => builder.append_null(),
+            Self::Bytes(builder) => builder.append_null(),
+            Self::Uuid(builder) => builder.append_null(),
+            Self::Date(builder) => builder.append_null(),
+            Self::Time(builder) => builder.append_null(),
+            Self::Timestamp(builder) => builder.append_null(),
+        }
+    }
+
+    /// A value that nobody looks at: a column of a delete that is not part of the key.
+    fn append_neutral(&mut self) {
+        match self {
+            Self::Float4(builder) => builder.append_value(0.0),
+            Self::Float8(builder) => builder.append_value(0.0),
+            Self::Decimal(builder) => builder.append_value(0),
+            Self::Date(builder) => builder.append_value(0),
+            Self::Time(builder) => builder.append_value(0),
+            Self::Timestamp(builder) => builder.append_value(0),
+            Self::Bool(builder) => builder.append_value(false),
+            Self::Int2(builder) => builder.append_value(0),
+            Self::Int4(builder) => builder.append_value(0),
+            Self::Int8(builder) => builder.append_value(0),
+            Self::Text(builder) => builder.append_value(""),
+            Self::Bytes(builder) => builder.append_value([]),
+            // Sixteen bytes always fit.
+            Self::Uuid(builder) => drop(builder.append_value([0; 16])),
+        }
+    }
+
+    fn finish(&mut self, kind: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::Bool(builder) => Arc::new(builder.finish()),
+            Self::Int2(builder) => Arc::new(builder.finish()),
+            Self::Int4(builder) => Arc::new(builder.finish()),
+            Self::Int8(builder) => Arc::new(builder.finish()),
+            Self::Float4(builder) => Arc::new(builder.finish()),
+            Self::Float8(builder) => Arc::new(builder.finish()),
+            Self::Decimal(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
+            Self::Text(builder) => Arc::new(builder.finish()),
+            Self::Bytes(builder) => Arc::new(builder.finish()),
+            Self::Uuid(builder) => Arc::new(builder.finish()),
+            Self::Date(builder) => Arc::new(builder.finish()),
+            Self::Time(builder) => Arc::new(builder.finish()),
+            Self::Timestamp(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
+        })
+    }
+}
+
+fn finite(value: f64) -> Result<(), Why> {
+    if value.is_nan() {
+        return Err(Why::Special(Special::NotANumber));
+    }
+    if value.is_infinite() { Err(Why::Special(Special::Infinite)) } else { Ok(()) }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        if fault.is_data { Self::data(fault.what) } else { Self::transient(fault.what) }
+    }
+}

@@ -1,0 +1,223 @@
+//! What a Postgres error means for the caller.
+
+use std::io;
+
+use etl_core::error::{Class, Error};
+
+/// SQLSTATE prefixes and their class; the longest that matches counts.
+///
+/// | SQLSTATE | class | what it is |
+/// |---|---|---|
+/// | 08 | Transient | the connection broke |
+/// | 25006 | Transient | read-only: a failover is going on |
+/// | 25P02, 25P03 | Transient | the transaction was ended before; idle too long |
+/// | 28 | Permission | password, pg_hba.conf |
+/// | 22 | Data | a value that an expression cannot take |
+/// | 3D000, 3F000 | Config | no such database, no such schema |
+/// | 40 | Transient | serialization, deadlock, standby conflict |
+/// | 42501 | Permission | a grant is missing |
+/// | 42 | Schema | a table, column, type or operator is not there |
+/// | 53100, 53200, 53400 | Capacity | disk, memory, a configured limit |
+/// | 53300 | Transient | too many connections |
+/// | 54 | Capacity | too large for the server |
+/// | 55 | Transient | an object is in use, a lock was not got |
+/// | 57 | Transient | cancelled, shut down, starting up |
+/// | 57P04 | Config | the database was dropped |
+/// | 58 | Transient | the server's own input or output failed |
+/// | 0A | Config | not supported by this server |
+/// | F0 | Config | the server's configuration file is wrong |
+/// | XX, anything else | Internal | |
+const CLASSES: &[(&str, Class)] = &[
+    ("08", Class::Transient),
+    ("0A", Class::Config),
+    ("22", Class::Data),
+    ("25006", Class::Transient),
+    ("25P02", Class::Transient),
+    ("25P03", Class::Transient),
+    ("28", Class::Permission),
+    ("3D000", Class::Config),
+    ("3F000", Class::Config),
+    ("40", Class::Transient),
+    ("42", Class::Schema),
+    ("42501", Class::Permission),
+    ("53", Class::Capacity),
+    ("53300", Class::Transient),
+    ("54", Class::Capacity),
+    ("55", Class::Transient),
+    ("57", Class::Transient),
+    ("57P04", Class::Config),
+    ("58", Class::Transient),
+    ("F0", Class::Config),
+];
+
+/// The class of a SQLSTATE.
+#[must_use]
+pub fn class_of(sqlstate: &str) -> Class {
+    CLASSES
+        .iter()
+        .filter(|(prefix, _)| sqlstate.starts_with(prefix))
+        .max_by_key(|(prefix, _)| prefix.len())
+        .map_or(Class::Internal, |(_, class)| *class)
+}
+
+/// An error of a connection, with `doing` in front and without the server's message, which may
+/// quote values.
+#[must_use]
+pub fn failed(doing: &str, error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(error) => {
+            let code = error.code().unwrap_or_default().into_owned();
+            let class = class_of(&code);
+            Error::new(class, format!("{doing}: {}", meaning(&code, class))).with_code(code)
+        }
+        sqlx::Error::Io(error) if is_tls(&error) => tls(doing, error),
+        sqlx::Error::Io(error) => {
+            Error::transient(format!("{doing}: the connection failed ({})", error.kind()))
+                .with_source(error)
+        }
+        sqlx::Error::Tls(error) => tls(doing, error),
+        sqlx::Error::Configuration(_) => Error::config(format!(
+            "{doing}: the connection settings cannot be used; look at url, tls and tls_ca"
+        )),
+        sqlx::Error::Protocol(_) => Error::transient(format!(
+            "{doing}: the server sent something that is not its protocol; is this a Postgres \
+             server, and does no proxy change what it sends?"
+        )),
+        sqlx::Error::RowNotFound => {
+            Error::internal(format!("{doing}: the server sent no row where one must be"))
+        }
+        other => Error::internal(format!("{doing}: the driver failed ({})", variant(&other))),
+    }
+}
+
+/// rustls reports a failed handshake as input or output that is not valid.
+fn is_tls(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
+fn tls(doing: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::config(format!(
+        "{doing}: no verified TLS connection. Give the CA of the server's certificate in tls_ca and \
+         use the host name that the certificate is for; tls: disable and \
+         tls: trust-server-certificate are for networks that you trust"
+    ))
+    .with_source(cause)
+}
+
+fn variant(error: &sqlx::Error) -> &'static str {
+    match error {
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => "decoding",
+        sqlx::Error::ColumnNotFound(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => "columns",
+        sqlx::Error::Encode(_) => "encoding",
+        _ => "other",
+    }
+}
+
+/// A few words for the codes that people meet, else for the class.
+fn meaning(code: &str, class: Class) -> String {
+    let known = match code {
+        "28P01" | "28000" => "the server refuses this login: check user, password and pg_hba.conf",
+        "3D000" => "there is no such database",
+        "3F000" => "there is no such schema",
+        "42501" => "a right is missing; `check` says which",
+        "42P01" => "there is no such table",
+        "42703" => "there is no such column",
+        "42804" | "42883" => "the types do not fit the expression",
+        "53100" => "the server's disk is full",
+        "53200" => "the server is out of memory",
+        "53300" => "the server has no connection left",
+        "55P03" => "a lock was not to be had in time",
+        "57014" => "the statement was cancelled, by a person or by statement_timeout",
+        "57P01" | "57P02" => "the server is shutting down or ended this session",
+        "57P03" => "the server is starting up",
+        "25P03" => "the session was idle in a transaction for too long",
+        "40001" => "the server could not serialize access, or a standby cancelled it",
+        "40P01" => "the server ended a deadlock",
+        _ => match class {
+            Class::Transient => "the server could not do it now",
+            Class::Capacity => "the server is short of something",
+            Class::Permission => "the server refuses it",
+            Class::Config => "the server does not allow it",
+            Class::Schema => "the tables are not as expected",
+            Class::Data => "a value does not fit the expression",
+            _ => "the server failed in an unexpected way",
+        },
+    };
+    format!("{known} (SQLSTATE {code})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sqlstate_has_its_class() {
+        for (code, class) in [
+            ("08000", Class::Transient),
+            ("08001", Class::Transient),
+            ("08003", Class::Transient),
+            ("08006", Class::Transient),
+            ("08P01", Class::Transient),
+            ("0A000", Class::Config),
+            ("22001", Class::Data),
+            ("22003", Class::Data),
+            ("22007", Class::Data),
+            ("22012", Class::Data),
+            ("22P02", Class::Data),
+            ("25006", Class::Transient),
+            ("25P02", Class::Transient),
+            ("25P03", Class::Transient),
+            ("25001", Class::Internal),
+            ("28000", Class::Permission),
+            ("28P01", Class::Permission),
+            ("3D000", Class::Config),
+            ("3F000", Class::Config),
+            ("40001", Class::Transient),
+            ("40P01", Class::Transient),
+            ("42501", Class::Permission),
+            ("42601", Class::Schema),
+            ("42703", Class::Schema),
+            ("42804", Class::Schema),
+            ("42883", Class::Schema),
+            ("42P01", Class::Schema),
+            ("53000", Class::Capacity),
+            ("53100", Class::Capacity),
+            ("53200", Class::Capacity),
+            ("53300", Class::Transient),
+            ("53400", Class::Capacity),
+            ("54000", Class::Capacity),
+            ("55006", Class::Transient),
+            ("55P03", Class::Transient),
+            ("57014", Class::Transient),
+            ("57P01", Class::Transient),
+            ("57P02", Class::Transient),
+            ("57P03", Class::Transient),
+            ("57P04", Class::Config),
+            ("58030", Class::Transient),
+            ("F0000", Class::Config),
+            ("XX000", Class::Internal),
+            ("XX001", Class::Internal),
+            ("P0001", Class::Internal),
+            ("", Class::Internal),
+        ] {
+            assert_eq!(class_of(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_is_transient_and_a_failed_handshake_is_not() {
+        let io = |kind: io::ErrorKind| sqlx::Error::Io(io::Error::from(kind));
+        for kind in [
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::BrokenPipe,
+        ] {
+            assert_eq!(failed("reading", io(kind)).class(), Class::Transient);
+        }
+        assert_eq!(failed("connecting", io(io::ErrorKind::InvalidData)).class(), Class::Config);
+        let tls = sqlx::Error::Tls("server does not support TLS".into());
+        assert_eq!(failed("connecting", tls).class(), Class::Config);
+    }
+}

@@ -1,0 +1,102 @@
+//! Names and texts as Postgres reads them; no other way builds SQL here.
+
+use etl_core::error::{Error, Result};
+
+/// The bytes that a name may have (`NAMEDATALEN` less one); the server would cut a longer one.
+const NAME_BYTES: usize = 63;
+
+/// A quoted identifier.
+///
+/// # Errors
+/// `Config` for a name that is empty, too long, or holds a NUL.
+pub fn name(name: &str) -> Result<String> {
+    if name.is_empty() || name.len() > NAME_BYTES || name.contains('\0') {
+        return Err(Error::config(format!(
+            "\"{}\" is not a Postgres name: 1 to {NAME_BYTES} bytes, no NUL",
+            name.escape_debug()
+        )));
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+/// A quoted text; the same value whatever `standard_conforming_strings` says.
+///
+/// # Errors
+/// `Config` for a NUL, which Postgres cannot store and which would end the statement.
+pub fn text(text: &str) -> Result<String> {
+    if text.contains('\0') {
+        return Err(Error::config("a text with a NUL character has no Postgres form"));
+    }
+    let quoted = text.replace('\'', "''");
+    Ok(if quoted.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    })
+}
+
+/// A table's schema and name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableName {
+    /// The schema; `public` if the text named none.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+}
+
+impl TableName {
+    /// Reads `schema.table` or `table`, letter by letter as in the catalog, without quotes.
+    ///
+    /// # Errors
+    /// `Config` if a part is not a name or there are more than two.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (schema, table) = text.split_once('.').unwrap_or(("public", text));
+        if table.contains('.') {
+            return Err(Error::config(format!(
+                "\"{text}\" is not a table: write schema.table, such as public.orders"
+            )));
+        }
+        name(schema)?;
+        name(table)?;
+        Ok(Self { schema: schema.to_owned(), table: table.to_owned() })
+    }
+
+    /// Both parts quoted.
+    ///
+    /// # Errors
+    /// As [`name`].
+    pub fn quoted(&self) -> Result<String> {
+        Ok(format!("{}.{}", name(&self.schema)?, name(&self.table)?))
+    }
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.schema, self.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_texts_are_quoted_and_what_cannot_be_is_refused() {
+        assert_eq!(name("St\"atus").unwrap(), "\"St\"\"atus\"");
+        assert_eq!(text("O'Brien").unwrap(), "'O''Brien'");
+        assert_eq!(text("a\\'b").unwrap(), "E'a\\\\''b'");
+        assert!(name("").is_err() && name(&"x".repeat(64)).is_err() && name("a\0").is_err());
+        assert!(text("a\0b").is_err());
+    }
+
+    #[test]
+    fn a_table_is_read_with_or_without_its_schema() {
+        let table = |schema: &str, table: &str| TableName {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+        };
+        assert_eq!(TableName::parse("sales.orders").unwrap(), table("sales", "orders"));
+        assert_eq!(TableName::parse("orders").unwrap(), table("public", "orders"));
+        assert!(TableName::parse("a.b.c").is_err() && TableName::parse("a.").is_err());
+    }
+}

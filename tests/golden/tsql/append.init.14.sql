@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT ON OBJECT::[dbo].[orders_log] TO [etl_writer];

@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[dbo].[long] TO [etl_writer];

@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT, UPDATE ON OBJECT::[sales].[or'ders "x"] TO [etl_writer];

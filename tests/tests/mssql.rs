@@ -1,0 +1,84 @@
+//! The SQL Server sink, on whatever server this run has.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etl_core::sink::{Sink, SinkAdmin};
+use etl_core::testing::CanonicalRow;
+use etl_core::testing::{LedgerRow, SinkFixture, TargetSpec, sink_contract};
+use etl_core::{Error, Result};
+use etl_tests::mssql::Database;
+
+/// A case's target in the database of this test.
+struct Fixture {
+    database: Database,
+    spec: TargetSpec,
+    short_lease: Duration,
+}
+
+#[async_trait]
+impl SinkFixture for Fixture {
+    async fn sink(&self) -> Result<Box<dyn Sink>> {
+        (etl_sinks::find("mssql")?.build)(&self.database.section(), &self.spec.stream)
+    }
+
+    async fn admin(&self) -> Result<Box<dyn SinkAdmin>> {
+        (etl_sinks::find("mssql")?.admin)(&self.database.section(), &self.spec.stream)
+    }
+
+    async fn rows(&self) -> Result<Vec<CanonicalRow>> {
+        let names = ["id", "name", "status", "amount", "active", "updated_at"];
+        let object = &self.spec.stream.config.object;
+        let sql = format!("SELECT [{}] FROM [dbo].[{object}];", names.join("], ["));
+        let rows = self.database.rows(&sql).await;
+        let named = |row: Vec<_>| names.iter().map(ToString::to_string).zip(row).collect();
+        Ok(rows.into_iter().map(named).collect())
+    }
+
+    async fn ledger(&self) -> Result<Vec<LedgerRow>> {
+        let sql = format!(
+            "SELECT [run_id], [outcome], [rows_read], [rows_written], [rows_deleted],
+                    [rows_unchanged], [source_horizon], [error_class]
+               FROM [etl].[run] WHERE [pipeline] = N'{}';",
+            self.spec.schema.name
+        );
+        self.database.rows(&sql).await.into_iter().map(ledger_row).collect()
+    }
+
+    fn short_lease(&self) -> Duration {
+        self.short_lease
+    }
+}
+
+fn ledger_row(row: Vec<Option<String>>) -> Result<LedgerRow> {
+    let cell = |index: usize| {
+        row[index].clone().ok_or_else(|| Error::internal("a ledger row lacks a value"))
+    };
+    let number = |index| cell(index).map(|text| text.parse().expect("a count"));
+    Ok(LedgerRow {
+        run: cell(0)?.parse().expect("an id"),
+        outcome: cell(1)?,
+        read: number(2)?,
+        written: number(3)?,
+        deleted: number(4)?,
+        unchanged: number(5)?,
+        horizon_micros: row[6].as_deref().map(|text| {
+            let at = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
+            at.expect("a timestamp").and_utc().timestamp_micros()
+        }),
+        error_class: row[7].clone(),
+    })
+}
+
+#[tokio::test]
+async fn the_sink_keeps_the_contract() {
+    let database = Database::new().await;
+    let started = std::time::Instant::now();
+    drop(database.connect().await);
+    let short_lease = Duration::from_secs(2) + started.elapsed() * 20;
+    sink_contract(|spec| {
+        let database = database.clone();
+        async move { Ok(Box::new(Fixture { database, spec, short_lease }) as Box<dyn SinkFixture>) }
+    })
+    .await;
+}

@@ -1,0 +1,157 @@
+//! Every T-SQL statement that the product can send, as a golden file.
+//!
+//! `ETL_UPDATE_GOLDEN=1` writes them anew; CI parses them with a T-SQL grammar of its own.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use etl_core::schema::{StreamSchema, meta};
+use etl_core::{Definition, StreamConfig};
+use etl_sinks::mssql::statements::{self, Statements};
+use etl_sql::mssql::target::{self, Target};
+use etl_sql::mssql::{MssqlConfig, plan};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+/// A column of every type.
+fn every_type() -> Vec<Field> {
+    let text = |name: &str, length: &str| {
+        Field::new(name, DataType::Utf8, true)
+            .with_metadata([(meta::MAX_CHARS.to_owned(), length.to_owned())].into())
+    };
+    let micros = TimeUnit::Microsecond;
+    vec![
+        Field::new("id", DataType::Int64, false),
+        Field::new("small", DataType::Int16, true),
+        Field::new("whole", DataType::Int32, false),
+        Field::new("single", DataType::Float32, true),
+        Field::new("double", DataType::Float64, true),
+        Field::new("amount", DataType::Decimal128(18, 2), false),
+        Field::new("flag", DataType::Boolean, true),
+        text("code", "10"),
+        text("title", "1500"),
+        Field::new("note", DataType::Utf8, true),
+        Field::new("raw", DataType::Binary, true),
+        Field::new("day", DataType::Date32, true),
+        Field::new("local", DataType::Timestamp(micros, None), true),
+        Field::new("updated_at", DataType::Timestamp(micros, Some("UTC".into())), false),
+        Field::new("clock", DataType::Time64(micros), true),
+        Field::new("uid", DataType::FixedSizeBinary(16), true),
+    ]
+}
+
+fn target(object: &str, key: &[&str], fields: Vec<Field>, extra: Value) -> Arc<Target> {
+    let mut config = json!({
+        "object": object, "primary_key": key, "cursor": { "column": "updated_at" },
+        "select": ["id"],
+    });
+    for (name, value) in extra.as_object().unwrap() {
+        config[name] = value.clone();
+    }
+    let config: StreamConfig = serde_json::from_value(config).unwrap();
+    let schema = StreamSchema {
+        name: "orders/public.orders".to_owned(),
+        schema: Arc::new(Schema::new(fields)),
+        key: key.iter().map(|name| (*name).to_owned()).collect(),
+        definition: Definition::default(),
+    };
+    Arc::new(Target::planned(&config, &schema).unwrap())
+}
+
+/// Targets that differ in every way that changes a statement.
+fn targets() -> BTreeMap<&'static str, Arc<Target>> {
+    let key = |length: &str| {
+        let length = [(meta::MAX_UNITS.to_owned(), length.to_owned())].into();
+        Field::new("k.e y", DataType::Utf8, false).with_metadata(length)
+    };
+    let at = Field::new("updated_at", DataType::Date32, true);
+    BTreeMap::from([
+        ("upsert", target("dbo.orders", &["id"], every_type(), json!({}))),
+        ("append", target("dbo.orders_log", &["id"], every_type(), json!({ "mode": "append" }))),
+        (
+            "text_key_shared",
+            target(
+                "sales.[or'ders \"x\"]",
+                &["k.e y", "id"],
+                vec![key("400"), Field::new("id", DataType::Int32, false), at.clone()],
+                json!({ "foreign_writers": true, "on_filter_exit": "keep" }),
+            ),
+        ),
+        ("long_key", target("dbo.long", &["k.e y"], vec![key("800"), at], json!({}))),
+        (
+            "key_only",
+            target("dbo.ids", &["id"], vec![Field::new("id", DataType::Int64, false)], json!({})),
+        ),
+    ])
+}
+
+/// File name and text of everything that is sent.
+fn all_statements() -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for (name, sql) in [
+        ("claim", statements::claim("etl")),
+        ("look", statements::look("etl")),
+        ("totals", statements::totals("etl")),
+        ("renew", statements::renew("etl")),
+        ("finish", statements::finish("etl")),
+        ("change_state", statements::change("etl")),
+    ] {
+        all.insert(name.to_owned(), sql.unwrap());
+    }
+    all.insert("target_columns".to_owned(), target::COLUMNS.to_owned());
+    all.insert("target_keys".to_owned(), target::UNIQUE_KEYS.to_owned());
+    let url = SecretString::from("mssql://etl_job:unused-1@localhost/dw");
+    let job = MssqlConfig::from_url(&url).unwrap();
+    for (name, target) in targets() {
+        let sent = Statements::new("etl", &target).unwrap();
+        all.insert(format!("{name}.stage"), sent.create_stage);
+        all.insert(format!("{name}.commit"), sent.commit);
+        all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());
+        all.insert("truncate_stage".to_owned(), sent.truncate_stage);
+        all.insert("commit_position".to_owned(), sent.commit_position);
+        for (index, step) in plan::statements("etl", &target).unwrap().into_iter().enumerate() {
+            all.insert(format!("{name}.prepare.{index:02}"), step.text);
+        }
+        for (index, step) in
+            mssql_init::steps::steps(&job, &[target]).unwrap().into_iter().enumerate()
+        {
+            all.insert(format!("{name}.init.{index:02}"), step.statement.text);
+        }
+    }
+    all
+}
+
+#[test]
+fn every_statement_is_its_golden_file() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/tsql");
+    let all = all_statements();
+    if std::env::var_os("ETL_UPDATE_GOLDEN").is_some() {
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder).unwrap();
+        for (name, text) in &all {
+            std::fs::write(folder.join(format!("{name}.sql")), format!("{text}\n")).unwrap();
+        }
+    }
+    for (name, text) in &all {
+        let golden = std::fs::read_to_string(folder.join(format!("{name}.sql")))
+            .unwrap_or_else(|_| panic!("{name} has no golden file; run with ETL_UPDATE_GOLDEN=1"));
+        assert_eq!(
+            golden.trim_end(),
+            text.trim_end(),
+            "{name}; look at the difference, then run with ETL_UPDATE_GOLDEN=1"
+        );
+    }
+    let files = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(files, all.len(), "a golden file belongs to no statement");
+}
+
+#[test]
+fn a_deleted_clause_is_seen() {
+    let sent = Statements::new("etl", &targets()["upsert"]).unwrap();
+    for clause in ["[sequence] = @sequence", "[run_id] = @run_id", "sp_getapplock", "XACT_ABORT ON"]
+    {
+        assert!(sent.commit.contains(clause), "{clause}");
+    }
+}
