@@ -135,3 +135,52 @@ fn otlp_exporter() -> Option<MetricExporter> {
     let built = MetricExporter::builder().with_http().with_timeout(PUSH_LIMIT).build();
     built.inspect_err(|error| tracing::warn!("metrics are not pushed by OTLP: {error}")).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use arrow::array::RecordBatch;
+    use arrow::datatypes::Schema;
+    use etl_core::metrics::INSTRUMENTS;
+    use etl_core::{Batch, Changes, Class, Counts, Outcome, Position};
+
+    use super::*;
+
+    /// Every instrument once.
+    fn record(metrics: &Metrics) {
+        let records = RecordBatch::new_empty(std::sync::Arc::new(Schema::empty()));
+        let progress =
+            etl_core::Progress { read: 3, reread: 1, horizon_micros: Some(1_700_000_000_000_000) };
+        let position = Position::from_text("{}").unwrap();
+        let batch = Batch { changes: Changes::upserts(records), position, progress };
+        metrics.committed(&batch, &Counts::default(), Duration::from_millis(3));
+        metrics.retried(Class::Transient);
+        metrics.finished(Outcome::Success, Duration::from_secs(2));
+        metrics.tls_unverified("target", true);
+    }
+
+    #[tokio::test]
+    async fn the_page_shows_what_the_table_says() {
+        let telemetry = Telemetry::start().unwrap();
+        record(&telemetry.metrics("shop", "orders"));
+        let page = telemetry.page().unwrap();
+        let shown: BTreeSet<(String, String)> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .filter_map(|line| line.split_once(' '))
+            .map(|(name, kind)| (name.to_owned(), kind.to_owned()))
+            .collect();
+        let table: BTreeSet<_> = INSTRUMENTS
+            .iter()
+            .map(|one| (one.prometheus.to_owned(), one.kind.to_owned()))
+            .collect();
+        assert_eq!(shown, table);
+        for instrument in INSTRUMENTS {
+            let line = page.lines().find(|line| line.starts_with(instrument.prometheus)).unwrap();
+            for label in instrument.labels.iter().chain(&["pipeline", "stream"]) {
+                assert!(line.contains(&format!("{label}=")), "{label} is not in {line}");
+            }
+        }
+    }
+}

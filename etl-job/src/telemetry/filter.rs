@@ -15,6 +15,10 @@ pub(super) fn filter(wanted: Option<&str>) -> Targets {
     let mut others = LevelFilter::INFO;
     let mut targets = Vec::new();
     for part in wanted.unwrap_or_default().split(',').map(str::trim) {
+        // Nothing at all is read as a level, and as the strictest one.
+        if part.is_empty() || part.ends_with('=') {
+            continue;
+        }
         match part.split_once('=') {
             Some((target, level)) => {
                 let Ok(level) = level.parse::<LevelFilter>() else { continue };
