@@ -37,8 +37,8 @@ struct State {
     upserted: BTreeMap<Vec<Option<String>>, CanonicalRow>,
     appended: Vec<CanonicalRow>,
     checkpoint: Stored,
+    /// One row per run, in the order of their claims.
     ledger: Vec<LedgerRow>,
-    applied: BTreeMap<Uuid, Counts>,
 }
 
 #[derive(Debug, Default)]
@@ -82,16 +82,10 @@ impl MemoryTarget {
         state.upserted.values().chain(&state.appended).cloned().collect()
     }
 
-    /// Every run that has ended.
+    /// Every run that claimed the pipeline, or ended.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerRow> {
         self.state().ledger.clone()
-    }
-
-    /// What the commits of each run did, whether or not the run got to know.
-    #[must_use]
-    pub fn applied(&self) -> BTreeMap<Uuid, Counts> {
-        self.state().applied.clone()
     }
 
     /// The checkpoint; `None` before preparing.
@@ -144,7 +138,9 @@ impl MemoryTarget {
         stored.run = Some(run.id);
         stored.hold(run.ttl);
         stored.busy_since = None;
-        stored.read().map(Claim::Claimed)
+        let checkpoint = stored.read()?;
+        state.ledger_row(run.id);
+        Ok(Claim::Claimed(checkpoint))
     }
 
     /// What a commit does at the server, in one transaction that takes `work`.
@@ -198,9 +194,10 @@ impl MemoryTarget {
         if state.checkpoint.run == Some(report.run) && report.outcome != Outcome::Skipped {
             state.checkpoint.lease_until = None;
         }
-        if !state.ledger.iter().any(|row| row.run == report.run) {
-            state.ledger.push(ledger_row(report));
-        }
+        let row = state.ledger_row(report.run);
+        report.outcome.as_str().clone_into(&mut row.outcome);
+        row.horizon_micros = report.horizon_micros;
+        row.error_class = report.error_class.map(|class| class.as_str().to_owned());
         Ok(())
     }
 
@@ -340,11 +337,31 @@ impl State {
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
         stored.hold(fence.ttl);
-        let sum = self.applied.entry(fence.run).or_default();
-        sum.inserted += counts.inserted;
-        sum.updated += counts.updated;
-        sum.deleted += counts.deleted;
-        sum.unchanged += counts.unchanged;
+        let row = self.ledger_row(fence.run);
+        row.read += batch.progress.read;
+        row.written += counts.inserted + counts.updated;
+        row.deleted += counts.deleted;
+        row.unchanged += counts.unchanged;
+    }
+
+    /// The run's row, made when it is first seen. Commits count in their own transactions, so
+    /// that the ledger of a run that was killed is right too.
+    fn ledger_row(&mut self, run: Uuid) -> &mut LedgerRow {
+        let found = self.ledger.iter().position(|row| row.run == run);
+        let index = found.unwrap_or(self.ledger.len());
+        if found.is_none() {
+            self.ledger.push(LedgerRow {
+                run,
+                outcome: "running".to_owned(),
+                read: 0,
+                written: 0,
+                deleted: 0,
+                unchanged: 0,
+                horizon_micros: None,
+                error_class: None,
+            });
+        }
+        &mut self.ledger[index]
     }
 }
 
@@ -378,17 +395,4 @@ fn storable(schema: &StreamSchema, row: &CanonicalRow) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn ledger_row(report: &RunReport) -> LedgerRow {
-    LedgerRow {
-        run: report.run,
-        outcome: report.outcome.as_str().to_owned(),
-        read: report.read,
-        written: report.written,
-        deleted: report.deleted,
-        unchanged: report.unchanged,
-        horizon_micros: report.horizon_micros,
-        error_class: report.error_class.map(|class| class.as_str().to_owned()),
-    }
 }
