@@ -107,6 +107,8 @@ struct Progressing<'a> {
     deadline: Option<Instant>,
     report: RunReport,
     skipped_for: Option<Duration>,
+    /// The sink does not let us in: trying again would lock the account.
+    locked_out: bool,
 }
 
 impl Progressing<'_> {
@@ -163,12 +165,15 @@ impl Pipeline {
             deadline: self.options.deadline.map(|limit| started + limit),
             report: RunReport::new(&self.name, self.run_id.take().unwrap_or_else(Uuid::new_v4)),
             skipped_for: None,
+            locked_out: false,
         };
         // A driver that panics on hostile bytes is a defect to report, not a way to die.
         let driven = AssertUnwindSafe(self.drive(&mut run)).catch_unwind().await;
         let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
         let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
-        self.finish(&run.report).await;
+        if !run.locked_out {
+            self.finish(&run.report).await;
+        }
         self.metrics.finished(run.report.outcome, run.report.duration);
         let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);
         Finished { report: run.report, error, skipped_for: run.skipped_for, skipped_too_long }
@@ -193,22 +198,23 @@ impl Pipeline {
     }
 
     /// The stream's schema after all transforms, and a target that can take it.
-    async fn open(&mut self, run: &Progressing<'_>) -> Result<StreamSchema> {
+    async fn open(&mut self, run: &mut Progressing<'_>) -> Result<StreamSchema> {
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
         loop {
-            match self.try_open().await {
+            match self.try_open(run).await {
                 Ok(schema) => return Ok(schema),
                 Err(error) => self.try_again(&mut retry, error).await?,
             }
         }
     }
 
-    async fn try_open(&mut self) -> Result<StreamSchema> {
+    async fn try_open(&mut self, run: &mut Progressing<'_>) -> Result<StreamSchema> {
         let schema =
             output_schema(self.source.schema().await?, &self.transforms, &self.options.definition)?;
         schema.key_indices()?;
-        self.sink.open(&schema).await?;
-        Ok(schema)
+        let opened = self.sink.open(&schema).await;
+        run.locked_out = opened.as_ref().is_err_and(|e| e.class() == Class::Permission);
+        opened.map(|()| schema)
     }
 
     async fn try_again(&mut self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
@@ -386,3 +392,6 @@ async fn sleep_until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,8 @@ impl MemoryTarget {
         state.schema.as_ref().map(|_| state.checkpoint.read()).transpose()
     }
 
-    pub(super) fn prepare(&self, schema: &StreamSchema) {
+    /// Prepares it for a stream; once prepared it stays as it is.
+    pub fn prepare(&self, schema: &StreamSchema) {
         self.state().schema.get_or_insert_with(|| schema.clone());
     }
 
@@ -201,7 +202,11 @@ impl MemoryTarget {
         Ok(())
     }
 
-    pub(super) async fn change(&self, change: StateChange) -> Result<Checkpoint> {
+    /// What an operator's [`SinkAdmin::change`](crate::sink::SinkAdmin::change) does.
+    ///
+    /// # Errors
+    /// `Config` before preparing.
+    pub async fn change(&self, change: StateChange) -> Result<Checkpoint> {
         let _row_lock = self.0.pipeline.lock().await;
         let mut state = self.state();
         state.prepared()?;
