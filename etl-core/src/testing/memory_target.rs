@@ -1,5 +1,8 @@
 //! A database server in memory: a target table, a checkpoint, a ledger.
 
+mod checkpoint;
+mod row;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +13,15 @@ use uuid::Uuid;
 use crate::batch::{Batch, Changes};
 use crate::connector::Mode;
 use crate::error::{Error, Result};
-use crate::position::Position;
-use crate::schema::{Definition, StreamSchema, meta, meta_number};
-use crate::sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Run, RunReport, StateChange};
-use crate::testing::memory_sink::SinkDefect;
+use crate::schema::StreamSchema;
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Outcome, Run, RunReport, StateChange};
 use crate::testing::network::Network;
 use crate::testing::row::{CanonicalRow, canonical};
 use crate::testing::sink_contract::LedgerRow;
+
+pub(in crate::testing) use checkpoint::Check;
+use checkpoint::{Stands, Stored};
+use row::{key, storable};
 
 /// A server with the target of one stream. Its clock is tokio's, so it can be paused.
 #[derive(Debug, Clone)]
@@ -39,20 +44,6 @@ struct State {
     checkpoint: Stored,
     /// One row per run, in the order of their claims.
     ledger: Vec<LedgerRow>,
-}
-
-#[derive(Debug, Default)]
-struct Stored {
-    sequence: i64,
-    position: Option<String>,
-    definition: Option<String>,
-    rows_total: i64,
-    run: Option<Uuid>,
-    lease_until: Option<Instant>,
-    renewals: u64,
-    busy_since: Option<Instant>,
-    /// What the last commit did.
-    last: Counts,
 }
 
 impl MemoryTarget {
@@ -167,7 +158,7 @@ impl MemoryTarget {
         Ok(counts)
     }
 
-    /// The rows of a batch without its position: half of a commit, for [`SinkDefect`].
+    /// The rows of a batch without its position: half of a commit, for a planted defect.
     pub(super) async fn rows_only(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         let mut state = self.state();
@@ -223,80 +214,6 @@ impl MemoryTarget {
         state.checkpoint.run = None;
         state.checkpoint.lease_until = None;
         Ok(before)
-    }
-}
-
-/// What a commit compares before it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Check {
-    /// Sequence and run.
-    Full,
-    /// For [`SinkDefect::NoSequence`].
-    RunOnly,
-    /// For [`SinkDefect::NoRun`].
-    SequenceOnly,
-    /// For [`SinkDefect::NoPosition`].
-    RunAndSequence,
-    /// For [`SinkDefect::BlindResend`].
-    Nothing,
-}
-
-impl From<Option<SinkDefect>> for Check {
-    fn from(defect: Option<SinkDefect>) -> Self {
-        match defect {
-            Some(SinkDefect::NoSequence) => Self::RunOnly,
-            Some(SinkDefect::NoRun) => Self::SequenceOnly,
-            Some(SinkDefect::NoPosition) => Self::RunAndSequence,
-            _ => Self::Full,
-        }
-    }
-}
-
-enum Stands {
-    Here,
-    OneFurther,
-    Elsewhere,
-}
-
-impl Stored {
-    fn read(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint {
-            sequence: self.sequence,
-            position: self.position.clone().map(Position::from_text).transpose()?,
-            definition: self.definition.as_deref().map(Definition::from_text).transpose()?,
-            rows_total: self.rows_total,
-        })
-    }
-
-    fn stands(&self, batch: &Batch, fence: &Fence, check: Check) -> Stands {
-        // A claim of ours that arrived late bumped the sequence too, but moved no position.
-        let reached = self.position.as_deref() == Some(batch.position.as_str());
-        let ours = self.run == Some(fence.run) || check == Check::SequenceOnly;
-        match self.sequence - fence.sequence {
-            _ if check == Check::Nothing => Stands::Here,
-            _ if !ours => Stands::Elsewhere,
-            _ if check == Check::RunOnly => Stands::Here,
-            0 => Stands::Here,
-            1 if reached || matches!(check, Check::SequenceOnly | Check::RunAndSequence) => {
-                Stands::OneFurther
-            }
-            _ => Stands::Elsewhere,
-        }
-    }
-
-    fn hold(&mut self, ttl: Duration) {
-        self.lease_until = Some(Instant::now() + ttl);
-        self.renewals += 1;
-    }
-
-    fn lease(&mut self, now: Instant) -> Lease {
-        let since = *self.busy_since.get_or_insert(now);
-        Lease {
-            holder: self.run,
-            token: self.lease_until.map_or_else(String::new, |_| self.renewals.to_string()),
-            remaining: self.lease_until.map_or(Duration::ZERO, |until| until - now),
-            skipped_for: now - since,
-        }
     }
 }
 
@@ -368,36 +285,4 @@ impl State {
         }
         &mut self.ledger[index]
     }
-}
-
-fn key(schema: &StreamSchema, row: &CanonicalRow) -> Vec<Option<String>> {
-    schema.key.iter().map(|column| row.get(column).cloned().flatten()).collect()
-}
-
-fn storable(schema: &StreamSchema, row: &CanonicalRow) -> Result<()> {
-    for field in schema.schema.fields() {
-        let value = row.get(field.name()).and_then(Option::as_ref);
-        let refuse = |what: String| {
-            let key: Vec<_> = key(schema, row).into_iter().flatten().collect();
-            let (name, column) = (&schema.name, field.name());
-            Err(Error::data(format!("{name}: column {column} of key {}: {what}", key.join(", "))))
-        };
-        let Some(value) = value else {
-            if field.is_nullable() {
-                continue;
-            }
-            return refuse("NULL, but the column allows none".to_owned());
-        };
-        let lengths = [
-            (meta::MAX_CHARS, value.chars().count(), "characters"),
-            (meta::MAX_UNITS, value.encode_utf16().count(), "UTF-16 code units"),
-        ];
-        for (name, length, unit) in lengths {
-            let most = meta_number(field, name).and_then(|most| usize::try_from(most).ok());
-            if most.is_some_and(|most| length > most) {
-                return refuse(format!("{length} {unit}, {} allowed", most.unwrap_or(0)));
-            }
-        }
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ use crate::testing::fault::{Fault, Faults, Method, When};
 
 #[tokio::test(start_paused = true)]
 async fn each_wait_is_below_its_bound_and_they_differ() {
+    fastrand::seed(1);
     let stop = CancellationToken::new();
     let policy = RetryPolicy { base: SECOND, cap: 5 * SECOND, tries: 100 };
     for (class, least) in [(Class::Transient, 0.0), (Class::Unknown, 0.0), (Class::Capacity, 0.5)] {
