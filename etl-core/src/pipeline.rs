@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::batch::{Batch, BatchLimits};
+use crate::batch::BatchLimits;
 use crate::error::{Class, Error, Result};
 use crate::metrics::Metrics;
 use crate::position::Position;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::batch::Batch;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Result};
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
