@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{SECOND, World, faults};
@@ -17,6 +19,21 @@ async fn one_batch_is_read_while_one_is_committed_and_no_more() {
     gate.open();
     assert_eq!(run.await.unwrap().report.outcome, Outcome::Success);
     assert_eq!(world.keys().len(), 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_run_lets_go_of_a_source_that_hangs() {
+    let slow = Fault::Slow(1_000_000 * SECOND);
+    let world = World::new(5, faults([(Method::Batch, When::Call(2), slow)])).await;
+    let source = Arc::new(world.source());
+    let alive = Arc::downgrade(&source);
+    let mut pipeline = world.pipeline_from(source);
+    let run = tokio::spawn(async move { pipeline.run(&CancellationToken::new()).await });
+    tokio::time::sleep(10 * SECOND).await;
+    assert!(alive.upgrade().is_some());
+    run.abort();
+    tokio::time::sleep(SECOND).await;
+    assert!(alive.upgrade().is_none(), "something still reads");
 }
 
 #[tokio::test(start_paused = true)]
