@@ -1,5 +1,6 @@
 //! Carries one stream from its source to its sink.
 
+mod carry;
 mod claim;
 mod keys;
 mod read_ahead;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::batch::{Batch, BatchLimits};
+use crate::batch::BatchLimits;
 use crate::error::{Class, Error, Result};
 use crate::metrics::Metrics;
 use crate::position::Position;
@@ -22,8 +23,6 @@ use crate::schema::{Definition, StreamSchema};
 use crate::sink::{Checkpoint, Fence, Outcome, RunReport, Sink};
 use crate::source::Source;
 use crate::transform::Transform;
-
-use read_ahead::{Next, ReadAhead};
 
 /// How a pipeline runs.
 #[derive(Debug, Clone)]
@@ -107,6 +106,8 @@ struct Progressing<'a> {
     deadline: Option<Instant>,
     report: RunReport,
     skipped_for: Option<Duration>,
+    /// The sink does not let us in: trying again would lock the account.
+    locked_out: bool,
 }
 
 impl Progressing<'_> {
@@ -163,12 +164,15 @@ impl Pipeline {
             deadline: self.options.deadline.map(|limit| started + limit),
             report: RunReport::new(&self.name, self.run_id.take().unwrap_or_else(Uuid::new_v4)),
             skipped_for: None,
+            locked_out: false,
         };
         // A driver that panics on hostile bytes is a defect to report, not a way to die.
         let driven = AssertUnwindSafe(self.drive(&mut run)).catch_unwind().await;
         let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
         let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
-        self.finish(&run.report).await;
+        if !run.locked_out {
+            self.finish(&run.report).await;
+        }
         self.metrics.finished(run.report.outcome, run.report.duration);
         let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);
         Finished { report: run.report, error, skipped_for: run.skipped_for, skipped_too_long }
@@ -193,22 +197,23 @@ impl Pipeline {
     }
 
     /// The stream's schema after all transforms, and a target that can take it.
-    async fn open(&mut self, run: &Progressing<'_>) -> Result<StreamSchema> {
+    async fn open(&mut self, run: &mut Progressing<'_>) -> Result<StreamSchema> {
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
         loop {
-            match self.try_open().await {
+            match self.try_open(run).await {
                 Ok(schema) => return Ok(schema),
                 Err(error) => self.try_again(&mut retry, error).await?,
             }
         }
     }
 
-    async fn try_open(&mut self) -> Result<StreamSchema> {
+    async fn try_open(&mut self, run: &mut Progressing<'_>) -> Result<StreamSchema> {
         let schema =
             output_schema(self.source.schema().await?, &self.transforms, &self.options.definition)?;
         schema.key_indices()?;
-        self.sink.open(&schema).await?;
-        Ok(schema)
+        let opened = self.sink.open(&schema).await;
+        run.locked_out = opened.as_ref().is_err_and(|e| e.class() == Class::Permission);
+        opened.map(|()| schema)
     }
 
     async fn try_again(&mut self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
@@ -247,109 +252,6 @@ impl Pipeline {
         }
     }
 
-    /// Reads and commits until the sweep ends, going on behind the last commit after a failure.
-    async fn carry(
-        &mut self,
-        run: &mut Progressing<'_>,
-        schema: &StreamSchema,
-        fence: &mut Fence,
-        mut after: Option<Position>,
-    ) -> Result<Outcome> {
-        let mut limits = self.options.limits;
-        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
-        loop {
-            let mut batches = ReadAhead::start(Arc::clone(&self.source), after.clone(), limits);
-            let error = loop {
-                let batch = match self.next(run, fence, &mut batches).await? {
-                    Next::Batch(batch) => batch,
-                    Next::End => return Ok(Outcome::Success),
-                    Next::Stop => return Ok(Outcome::Stopped),
-                    Next::Failed(error) => break error,
-                };
-                let batch = self.transform(schema, batch)?;
-                match self.commit(run, fence, &batch).await {
-                    Ok(()) => after = Some(batch.position),
-                    Err(error) if error.class() == Class::Capacity => break error,
-                    Err(error) => return Err(error),
-                }
-                retry.reset();
-            };
-            drop(batches);
-            let smaller = error.class() == Class::Capacity;
-            self.try_again(&mut retry, error).await?;
-            if smaller {
-                limits = limits.halved();
-                self.claim_anew(run, fence, &mut after).await?;
-            }
-        }
-    }
-
-    /// The next batch, keeping the lease alive while it is awaited.
-    async fn next(
-        &mut self,
-        run: &Progressing<'_>,
-        fence: &Fence,
-        batches: &mut ReadAhead,
-    ) -> Result<Next> {
-        loop {
-            if run.stop.is_cancelled() {
-                return Ok(Next::Stop);
-            }
-            tokio::select! {
-                biased;
-                () = run.stop.cancelled() => return Ok(Next::Stop),
-                () = sleep_until(run.deadline) => return Ok(Next::Stop),
-                next = batches.next() => return Ok(next),
-                () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
-            }
-            match self.sink.renew(fence).await {
-                Ok(()) => {}
-                Err(error) if error.class() == Class::Fenced => return Err(error),
-                // Expiry alone never fails a run; the next commit finds out what is true.
-                Err(error) => tracing::warn!("the lease was not renewed: {error:?}"),
-            }
-        }
-    }
-
-    fn transform(&self, schema: &StreamSchema, batch: Batch) -> Result<Batch> {
-        let mut changes = batch.changes;
-        for transform in &self.transforms {
-            changes = transform.apply(changes)?;
-        }
-        keys::check_unique(schema, &changes)?;
-        Ok(Batch { changes, ..batch })
-    }
-
-    /// Makes one batch durable, trying the same batch again until its outcome is known.
-    ///
-    /// Once it has failed no other batch may be committed at this fence: one of the tries may
-    /// have committed, or may yet arrive.
-    async fn commit(
-        &mut self,
-        run: &mut Progressing<'_>,
-        fence: &mut Fence,
-        batch: &Batch,
-    ) -> Result<()> {
-        let started = Instant::now();
-        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
-        let counts = loop {
-            match self.sink.commit(batch, fence).await {
-                Ok(counts) => break counts,
-                Err(error) if error.class() == Class::Capacity => return Err(error),
-                Err(error) => self.try_again(&mut retry, error).await?,
-            }
-        };
-        fence.sequence += 1;
-        run.report.add(batch, &counts);
-        self.metrics.committed(batch, &counts, started.elapsed());
-        tracing::debug!(rows = batch.changes.len(), sequence = fence.sequence, "batch committed");
-        self.acknowledge(&batch.position).await;
-        if let Some(observer) = &self.observer {
-            observer(&run.report);
-        }
-        Ok(())
-    }
-
     async fn finish(&mut self, report: &RunReport) {
         let stop = CancellationToken::new();
         let policy = RetryPolicy { tries: 3, ..self.options.retry };
@@ -386,3 +288,6 @@ async fn sleep_until(deadline: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

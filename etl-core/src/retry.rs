@@ -89,6 +89,6 @@ impl<'a> Retry<'a> {
             self.policy.base.saturating_mul(1 << (self.failures - 1).min(16)).min(self.policy.cap);
         let pause = bound.mul_f64(fastrand::f64());
         // A server that is short of disk or log needs time, whatever the dice say.
-        if error.class() == Class::Capacity { pause.max(bound / 2) } else { pause }
+        if error.class() == Class::Capacity { bound / 2 + pause / 2 } else { pause }
     }
 }

@@ -52,3 +52,6 @@ pub fn build(configs: &[TransformConfig], exit: FilterExit) -> Result<Vec<Box<dy
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::pipeline::{Pipeline, Progressing, sleep_until};
+use crate::pipeline::{Pipeline, Progressing};
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::sink::{Checkpoint, Claim, Fence, Lease, Run};
@@ -41,7 +41,6 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 () = run.stop.cancelled() => {}
-                () = sleep_until(run.deadline) => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

@@ -1,5 +1,8 @@
 //! A database server in memory: a target table, a checkpoint, a ledger.
 
+mod checkpoint;
+mod row;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,13 +13,15 @@ use uuid::Uuid;
 use crate::batch::{Batch, Changes};
 use crate::connector::Mode;
 use crate::error::{Error, Result};
-use crate::position::Position;
-use crate::schema::{Definition, StreamSchema, meta, meta_number};
-use crate::sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Run, RunReport, StateChange};
-use crate::testing::memory_sink::SinkDefect;
+use crate::schema::StreamSchema;
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Outcome, Run, RunReport, StateChange};
 use crate::testing::network::Network;
 use crate::testing::row::{CanonicalRow, canonical};
 use crate::testing::sink_contract::LedgerRow;
+
+pub(in crate::testing) use checkpoint::Check;
+use checkpoint::{Stands, Stored};
+use row::{key, storable};
 
 /// A server with the target of one stream. Its clock is tokio's, so it can be paused.
 #[derive(Debug, Clone)]
@@ -37,22 +42,8 @@ struct State {
     upserted: BTreeMap<Vec<Option<String>>, CanonicalRow>,
     appended: Vec<CanonicalRow>,
     checkpoint: Stored,
+    /// One row per run, in the order of their claims.
     ledger: Vec<LedgerRow>,
-    applied: BTreeMap<Uuid, Counts>,
-}
-
-#[derive(Debug, Default)]
-struct Stored {
-    sequence: i64,
-    position: Option<String>,
-    definition: Option<String>,
-    rows_total: i64,
-    run: Option<Uuid>,
-    lease_until: Option<Instant>,
-    renewals: u64,
-    busy_since: Option<Instant>,
-    /// What the last commit did.
-    last: Counts,
 }
 
 impl MemoryTarget {
@@ -82,16 +73,10 @@ impl MemoryTarget {
         state.upserted.values().chain(&state.appended).cloned().collect()
     }
 
-    /// Every run that has ended.
+    /// Every run that claimed the pipeline, or ended.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerRow> {
         self.state().ledger.clone()
-    }
-
-    /// What the commits of each run did, whether or not the run got to know.
-    #[must_use]
-    pub fn applied(&self) -> BTreeMap<Uuid, Counts> {
-        self.state().applied.clone()
     }
 
     /// The checkpoint; `None` before preparing.
@@ -103,7 +88,8 @@ impl MemoryTarget {
         state.schema.as_ref().map(|_| state.checkpoint.read()).transpose()
     }
 
-    pub(super) fn prepare(&self, schema: &StreamSchema) {
+    /// Prepares it for a stream; once prepared it stays as it is.
+    pub fn prepare(&self, schema: &StreamSchema) {
         self.state().schema.get_or_insert_with(|| schema.clone());
     }
 
@@ -144,7 +130,9 @@ impl MemoryTarget {
         stored.run = Some(run.id);
         stored.hold(run.ttl);
         stored.busy_since = None;
-        stored.read().map(Claim::Claimed)
+        let checkpoint = stored.read()?;
+        state.ledger_row(run.id);
+        Ok(Claim::Claimed(checkpoint))
     }
 
     /// What a commit does at the server, in one transaction that takes `work`.
@@ -170,7 +158,7 @@ impl MemoryTarget {
         Ok(counts)
     }
 
-    /// The rows of a batch without its position: half of a commit, for [`SinkDefect`].
+    /// The rows of a batch without its position: half of a commit, for a planted defect.
     pub(super) async fn rows_only(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         let mut state = self.state();
@@ -198,13 +186,18 @@ impl MemoryTarget {
         if state.checkpoint.run == Some(report.run) && report.outcome != Outcome::Skipped {
             state.checkpoint.lease_until = None;
         }
-        if !state.ledger.iter().any(|row| row.run == report.run) {
-            state.ledger.push(ledger_row(report));
-        }
+        let row = state.ledger_row(report.run);
+        report.outcome.as_str().clone_into(&mut row.outcome);
+        row.horizon_micros = report.horizon_micros;
+        row.error_class = report.error_class.map(|class| class.as_str().to_owned());
         Ok(())
     }
 
-    pub(super) async fn change(&self, change: StateChange) -> Result<Checkpoint> {
+    /// What an operator's [`SinkAdmin::change`](crate::sink::SinkAdmin::change) does.
+    ///
+    /// # Errors
+    /// `Config` before preparing.
+    pub async fn change(&self, change: StateChange) -> Result<Checkpoint> {
         let _row_lock = self.0.pipeline.lock().await;
         let mut state = self.state();
         state.prepared()?;
@@ -221,80 +214,6 @@ impl MemoryTarget {
         state.checkpoint.run = None;
         state.checkpoint.lease_until = None;
         Ok(before)
-    }
-}
-
-/// What a commit compares before it writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Check {
-    /// Sequence and run.
-    Full,
-    /// For [`SinkDefect::NoSequence`].
-    RunOnly,
-    /// For [`SinkDefect::NoRun`].
-    SequenceOnly,
-    /// For [`SinkDefect::NoPosition`].
-    RunAndSequence,
-    /// For [`SinkDefect::BlindResend`].
-    Nothing,
-}
-
-impl From<Option<SinkDefect>> for Check {
-    fn from(defect: Option<SinkDefect>) -> Self {
-        match defect {
-            Some(SinkDefect::NoSequence) => Self::RunOnly,
-            Some(SinkDefect::NoRun) => Self::SequenceOnly,
-            Some(SinkDefect::NoPosition) => Self::RunAndSequence,
-            _ => Self::Full,
-        }
-    }
-}
-
-enum Stands {
-    Here,
-    OneFurther,
-    Elsewhere,
-}
-
-impl Stored {
-    fn read(&self) -> Result<Checkpoint> {
-        Ok(Checkpoint {
-            sequence: self.sequence,
-            position: self.position.clone().map(Position::from_text).transpose()?,
-            definition: self.definition.as_deref().map(Definition::from_text).transpose()?,
-            rows_total: self.rows_total,
-        })
-    }
-
-    fn stands(&self, batch: &Batch, fence: &Fence, check: Check) -> Stands {
-        // A claim of ours that arrived late bumped the sequence too, but moved no position.
-        let reached = self.position.as_deref() == Some(batch.position.as_str());
-        let ours = self.run == Some(fence.run) || check == Check::SequenceOnly;
-        match self.sequence - fence.sequence {
-            _ if check == Check::Nothing => Stands::Here,
-            _ if !ours => Stands::Elsewhere,
-            _ if check == Check::RunOnly => Stands::Here,
-            0 => Stands::Here,
-            1 if reached || matches!(check, Check::SequenceOnly | Check::RunAndSequence) => {
-                Stands::OneFurther
-            }
-            _ => Stands::Elsewhere,
-        }
-    }
-
-    fn hold(&mut self, ttl: Duration) {
-        self.lease_until = Some(Instant::now() + ttl);
-        self.renewals += 1;
-    }
-
-    fn lease(&mut self, now: Instant) -> Lease {
-        let since = *self.busy_since.get_or_insert(now);
-        Lease {
-            holder: self.run,
-            token: self.lease_until.map_or_else(String::new, |_| self.renewals.to_string()),
-            remaining: self.lease_until.map_or(Duration::ZERO, |until| until - now),
-            skipped_for: now - since,
-        }
     }
 }
 
@@ -340,55 +259,30 @@ impl State {
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
         stored.hold(fence.ttl);
-        let sum = self.applied.entry(fence.run).or_default();
-        sum.inserted += counts.inserted;
-        sum.updated += counts.updated;
-        sum.deleted += counts.deleted;
-        sum.unchanged += counts.unchanged;
+        let row = self.ledger_row(fence.run);
+        row.read += batch.progress.read;
+        row.written += counts.inserted + counts.updated;
+        row.deleted += counts.deleted;
+        row.unchanged += counts.unchanged;
     }
-}
 
-fn key(schema: &StreamSchema, row: &CanonicalRow) -> Vec<Option<String>> {
-    schema.key.iter().map(|column| row.get(column).cloned().flatten()).collect()
-}
-
-fn storable(schema: &StreamSchema, row: &CanonicalRow) -> Result<()> {
-    for field in schema.schema.fields() {
-        let value = row.get(field.name()).and_then(Option::as_ref);
-        let refuse = |what: String| {
-            let key: Vec<_> = key(schema, row).into_iter().flatten().collect();
-            let (name, column) = (&schema.name, field.name());
-            Err(Error::data(format!("{name}: column {column} of key {}: {what}", key.join(", "))))
-        };
-        let Some(value) = value else {
-            if field.is_nullable() {
-                continue;
-            }
-            return refuse("NULL, but the column allows none".to_owned());
-        };
-        let lengths = [
-            (meta::MAX_CHARS, value.chars().count(), "characters"),
-            (meta::MAX_UNITS, value.encode_utf16().count(), "UTF-16 code units"),
-        ];
-        for (name, length, unit) in lengths {
-            let most = meta_number(field, name).and_then(|most| usize::try_from(most).ok());
-            if most.is_some_and(|most| length > most) {
-                return refuse(format!("{length} {unit}, {} allowed", most.unwrap_or(0)));
-            }
+    /// The run's row, made when it is first seen. Commits count in their own transactions, so
+    /// that the ledger of a run that was killed is right too.
+    fn ledger_row(&mut self, run: Uuid) -> &mut LedgerRow {
+        let found = self.ledger.iter().position(|row| row.run == run);
+        let index = found.unwrap_or(self.ledger.len());
+        if found.is_none() {
+            self.ledger.push(LedgerRow {
+                run,
+                outcome: "running".to_owned(),
+                read: 0,
+                written: 0,
+                deleted: 0,
+                unchanged: 0,
+                horizon_micros: None,
+                error_class: None,
+            });
         }
-    }
-    Ok(())
-}
-
-fn ledger_row(report: &RunReport) -> LedgerRow {
-    LedgerRow {
-        run: report.run,
-        outcome: report.outcome.as_str().to_owned(),
-        read: report.read,
-        written: report.written,
-        deleted: report.deleted,
-        unchanged: report.unchanged,
-        horizon_micros: report.horizon_micros,
-        error_class: report.error_class.map(|class| class.as_str().to_owned()),
+        &mut self.ledger[index]
     }
 }

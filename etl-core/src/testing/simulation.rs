@@ -10,13 +10,13 @@ mod verdict;
 mod writers;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::pipeline::{Finished, Pipeline};
-use crate::sink::Outcome;
+use crate::sink::{Outcome, RunReport};
 use crate::source::Source as _;
 use crate::testing::fault::{Faults, FaultySink, FaultySource};
 use crate::testing::memory_sink::{MemorySink, SinkDefect};
@@ -127,17 +127,23 @@ struct World {
 /// What happened so far, counted by everybody.
 #[derive(Debug, Default)]
 struct Tally {
-    stats: std::sync::Mutex<Stats>,
+    stats: Mutex<Stats>,
+    reports: Mutex<Vec<RunReport>>,
     sequence: AtomicI64,
 }
 
 impl Tally {
     fn count(&self, change: impl FnOnce(&mut Stats)) {
-        change(&mut self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn stats(&self) -> Stats {
-        *self.stats.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What every run that was not killed said about itself.
+    fn reports(&self) -> Vec<RunReport> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -218,6 +224,8 @@ impl World {
             Outcome::Fenced => stats.fenced += 1,
             Outcome::Failed => stats.failed += 1,
         });
+        let reports = self.tally.reports.lock();
+        reports.unwrap_or_else(PoisonError::into_inner).push(finished.report.clone());
         match &finished.error {
             Some(error) if finished.exit_code() != 75 => Err(format!("a run ended with {error:?}")),
             _ => self.watch(),

@@ -38,7 +38,7 @@ pub(super) async fn operate(world: &Arc<World>) -> Result<(), String> {
             (3..=5, Some(some)) => pause(world, &processes[some], &mut random),
             (6, Some(some)) => processes[some].stop.cancel(),
             (7, _) => change(world, &mut random).await?,
-            (8, _) => outage(world, &mut random).await,
+            (8, _) if !world.plan.is_quiet() => outage(world, &mut random).await,
             _ if processes.len() < MOST_RUNS => processes.push(start(world, &mut random)?),
             _ => {}
         }

@@ -13,9 +13,8 @@ pub(super) fn judge(world: &World) -> Result<Stats, String> {
         Mode::Append => every_version_once(world)?,
     }
     ledger_tells_the_truth(world)?;
-    let applied = world.target.applied();
-    let rows = applied.values().map(|counts| counts.inserted + counts.updated + counts.deleted);
-    Ok(Stats { applied: rows.sum(), ..world.tally.stats() })
+    let rows = world.target.ledger().iter().map(|row| row.written + row.deleted).sum();
+    Ok(Stats { applied: rows, ..world.tally.stats() })
 }
 
 fn passes(world: &World, row: &Row) -> bool {
@@ -75,26 +74,33 @@ fn every_version_once(world: &World) -> Result<(), String> {
     }
 }
 
-/// What a run says it did is what its commits did; where answers get lost, a run may have done
-/// more than it knows. The checkpoint counts every row.
+/// The ledger counts every row that the checkpoint counts, and no run says that it did more than
+/// the ledger knows. A run may have done more than it says, where answers get lost.
 fn ledger_tells_the_truth(world: &World) -> Result<(), String> {
-    let applied = world.target.applied();
-    for row in world.target.ledger() {
-        let did = applied.get(&row.run).copied().unwrap_or_default();
-        let told = (row.written, row.deleted, row.unchanged);
-        let done = (did.inserted + did.updated, did.deleted, did.unchanged);
-        let less = told.0 <= done.0 && told.1 <= done.1 && told.2 <= done.2;
-        if told != done && (world.plan.is_quiet() || !less) {
+    let ledger: BTreeMap<_, _> =
+        world.target.ledger().into_iter().map(|row| (row.run, row)).collect();
+    for report in world.tally.reports() {
+        let Some(row) = ledger.get(&report.run) else {
+            if world.plan.is_quiet() {
+                return Err(format!("a run is not in the ledger: {report:?}"));
+            }
+            continue;
+        };
+        let told = (report.read, report.written, report.deleted, report.unchanged);
+        let done = (row.read, row.written, row.deleted, row.unchanged);
+        let more = told.0 > done.0 || told.1 > done.1 || told.2 > done.2 || told.3 > done.3;
+        if more || (world.plan.is_quiet() && told != done) {
             return Err(format!(
-                "a run that ended with {} says it wrote, deleted, left {told:?}, but did {done:?}",
-                row.outcome
+                "a run that ended with {} says that it read, wrote, deleted, left {told:?}, but \
+                 the ledger knows {done:?}",
+                report.outcome.as_str()
             ));
         }
     }
-    let rows: u64 = applied.values().map(|c| c.inserted + c.updated + c.deleted).sum();
+    let rows: u64 = ledger.values().map(|row| row.written + row.deleted).sum();
     let checkpoint = world.target.checkpoint().map_err(internal)?.unwrap_or_default();
     if u64::try_from(checkpoint.rows_total).ok() != Some(rows) {
-        return Err(format!("rows_total is {}, applied were {rows}", checkpoint.rows_total));
+        return Err(format!("rows_total is {}, the ledger has {rows}", checkpoint.rows_total));
     }
     Ok(())
 }

@@ -99,12 +99,12 @@ impl Target {
         self.fixture.pass(self.ttl() + self.ttl() / 3).await;
     }
 
-    /// A report of `run`, with numbers that can be told apart.
     /// How long a short lease lasts.
     pub(super) fn ttl(&self) -> Duration {
         self.fixture.short_lease()
     }
 
+    /// A report of `run`, with numbers that no commit of a case has.
     pub(super) fn report(&self, run: Uuid, outcome: Outcome) -> RunReport {
         let mut report = RunReport::new(&self.spec.schema.name, run);
         report.outcome = outcome;

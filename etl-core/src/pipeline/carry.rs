@@ -1,0 +1,120 @@
+//! From the source, through the transforms, into the sink, batch by batch.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::batch::Batch;
+use crate::error::{Class, Result};
+use crate::position::Position;
+use crate::retry::Retry;
+use crate::schema::StreamSchema;
+use crate::sink::{Fence, Outcome};
+
+use super::read_ahead::{Next, ReadAhead};
+use super::{Pipeline, Progressing, keys, sleep_until};
+
+impl Pipeline {
+    /// Reads and commits until the sweep ends, going on behind the last commit after a failure.
+    pub(super) async fn carry(
+        &mut self,
+        run: &mut Progressing<'_>,
+        schema: &StreamSchema,
+        fence: &mut Fence,
+        mut after: Option<Position>,
+    ) -> Result<Outcome> {
+        let mut limits = self.options.limits;
+        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        loop {
+            let mut batches = ReadAhead::start(Arc::clone(&self.source), after.clone(), limits);
+            let error = loop {
+                let batch = match self.next(run, fence, &mut batches).await? {
+                    Next::Batch(batch) => batch,
+                    Next::End => return Ok(Outcome::Success),
+                    Next::Stop => return Ok(Outcome::Stopped),
+                    Next::Failed(error) => break error,
+                };
+                let batch = self.transform(schema, batch)?;
+                match self.commit(run, fence, &batch).await {
+                    Ok(()) => after = Some(batch.position),
+                    Err(error) if error.class() == Class::Capacity => break error,
+                    Err(error) => return Err(error),
+                }
+                retry.reset();
+            };
+            drop(batches);
+            let smaller = error.class() == Class::Capacity;
+            self.try_again(&mut retry, error).await?;
+            if smaller {
+                limits = limits.halved();
+                self.claim_anew(run, fence, &mut after).await?;
+            }
+        }
+    }
+
+    /// The next batch, keeping the lease alive while it is awaited.
+    async fn next(
+        &mut self,
+        run: &Progressing<'_>,
+        fence: &Fence,
+        batches: &mut ReadAhead,
+    ) -> Result<Next> {
+        loop {
+            if run.stop.is_cancelled() {
+                return Ok(Next::Stop);
+            }
+            tokio::select! {
+                biased;
+                () = run.stop.cancelled() => return Ok(Next::Stop),
+                () = sleep_until(run.deadline) => return Ok(Next::Stop),
+                next = batches.next() => return Ok(next),
+                () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
+            }
+            match self.sink.renew(fence).await {
+                Ok(()) => {}
+                Err(error) if error.class() == Class::Fenced => return Err(error),
+                // Expiry alone never fails a run; the next commit finds out what is true.
+                Err(error) => tracing::warn!("the lease was not renewed: {error:?}"),
+            }
+        }
+    }
+
+    fn transform(&self, schema: &StreamSchema, batch: Batch) -> Result<Batch> {
+        let mut changes = batch.changes;
+        for transform in &self.transforms {
+            changes = transform.apply(changes)?;
+        }
+        keys::check_unique(schema, &changes)?;
+        Ok(Batch { changes, ..batch })
+    }
+
+    /// Makes one batch durable, trying the same batch again until its outcome is known.
+    ///
+    /// Once it has failed no other batch may be committed at this fence: one of the tries may
+    /// have committed, or may yet arrive.
+    async fn commit(
+        &mut self,
+        run: &mut Progressing<'_>,
+        fence: &mut Fence,
+        batch: &Batch,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        let counts = loop {
+            match self.sink.commit(batch, fence).await {
+                Ok(counts) => break counts,
+                Err(error) if error.class() == Class::Capacity => return Err(error),
+                Err(error) => self.try_again(&mut retry, error).await?,
+            }
+        };
+        fence.sequence += 1;
+        run.report.add(batch, &counts);
+        self.metrics.committed(batch, &counts, started.elapsed());
+        tracing::debug!(rows = batch.changes.len(), sequence = fence.sequence, "batch committed");
+        self.acknowledge(&batch.position).await;
+        if let Some(observer) = &self.observer {
+            observer(&run.report);
+        }
+        Ok(())
+    }
+}
