@@ -6,6 +6,7 @@ mod horizon;
 mod place;
 mod shape;
 mod source;
+mod statement;
 mod sweep;
 
 use std::sync::Arc;

@@ -188,3 +188,61 @@ async fn insert_values(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+    use etl_core::connector::Stream;
+    use serde_json::json;
+    use sqlx::{Connection, SqliteConnection};
+
+    use super::*;
+
+    fn target(key: &[&str]) -> (Settings, StreamSchema) {
+        let config = json!({
+            "object": "orders", "primary_key": key, "select": ["a", "b", "c"],
+            "cursor": { "column": "c" },
+        });
+        let stream = Stream {
+            pipeline: "p".to_owned(),
+            name: "s".to_owned(),
+            config: serde_json::from_value(config).unwrap(),
+        };
+        let schema = StreamSchema {
+            name: stream.full_name(),
+            schema: Arc::new(Schema::new(vec![
+                Field::new("a", DataType::Int64, false),
+                Field::new("b", DataType::Utf8, false),
+                Field::new("c", DataType::Utf8, true),
+            ])),
+            key: key.iter().map(|name| (*name).to_owned()).collect(),
+            definition: etl_core::Definition::default(),
+        };
+        (Settings::new(&json!({ "path": "x.db" }), &stream).unwrap(), schema)
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_looked_up_in_the_target_and_never_the_other_way_round() {
+        for key in [&["a"][..], &["a", "b"], &["b"]] {
+            let (settings, schema) = target(key);
+            let statements = Target::new(&settings, &schema).unwrap();
+            let mut c = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+            let mode = etl_core::connector::Mode::Upsert;
+            for statement in etl_sql::sqlite::plan::statements(&schema, "orders", mode).unwrap() {
+                c.execute(AssertSqlSafe(statement.text)).await.unwrap();
+            }
+            c.execute(AssertSqlSafe(statements.create_stage)).await.unwrap();
+            for text in [statements.delete, statements.update.unwrap(), statements.insert] {
+                let explain = format!("EXPLAIN QUERY PLAN {text}");
+                let plan: Vec<(i64, i64, i64, String)> =
+                    sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut c).await.unwrap();
+                let plan: Vec<_> = plan.into_iter().map(|(.., step)| step).collect();
+                assert!(plan.iter().any(|step| step.starts_with("SEARCH t ")), "{key:?} {plan:?}");
+                let whole = plan.iter().any(|step| step == "SCAN t" || step.starts_with("SCAN t "));
+                assert!(!whole, "{key:?} {plan:?}");
+            }
+        }
+    }
+}

@@ -13,14 +13,15 @@ use etl_sql::sqlite::text::{self, Form};
 use etl_sql::sqlite::{error, quote};
 use futures::channel::mpsc::Sender;
 use futures::{SinkExt, StreamExt};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Executor, Row};
 
 use crate::sqlite::Settings;
 use crate::sqlite::decode::{Columns, Stored};
 use crate::sqlite::horizon;
 use crate::sqlite::place::{KeyPart, Moment, Place, Scan};
 use crate::sqlite::shape::Shape;
+use crate::sqlite::statement::{self, written};
 
 /// A snapshot of the file and where to read on in it.
 pub(super) struct Sweep {
@@ -83,7 +84,7 @@ impl Sweep {
     async fn check_forms(&mut self) -> Result<()> {
         let (Some(form), Some(low)) = (self.form, self.place.low) else { return Ok(()) };
         let doing = "looking for timestamps of another form";
-        let low = self.written(form, low)?;
+        let low = written(&self.settings, form, low)?;
         let (cursor, table) =
             (quote::name(self.settings.cursor())?, quote::name(&self.shape.table.name)?);
         let sample = form.write(0).unwrap_or_default();
@@ -116,17 +117,17 @@ impl Sweep {
         ))
     }
 
-    /// A moment as the cursor column writes it.
-    fn written(&self, form: Form, moment: Moment) -> Result<String> {
-        form.write(moment.0 + self.settings.utc_offset_micros)
-            .ok_or_else(|| Error::config("the stored position holds a time that has no text"))
-    }
-
     async fn read(&mut self, batches: &mut Sender<Result<Batch>>) -> Result<()> {
-        let Some((statement, values)) = self.statement()? else {
-            return send(batches, self.last(&mut Reading::new(&self.shape, &self.place)?)?).await;
-        };
         let mut reading = Reading::new(&self.shape, &self.place)?;
+        let name = &self.shape.table.name;
+        let statement = match self.form {
+            Some(form) => statement::of(&self.settings, name, form, &self.place)?,
+            // The table has no row with a cursor.
+            None => None,
+        };
+        let Some((statement, values)) = statement else {
+            return send(batches, self.last(&mut reading)?).await;
+        };
         // The rows borrow the connection; everything else is needed beside it.
         let Self { settings, connection, shape, place, form, limits } = self;
         let view = View { settings, shape, place, form: *form };
@@ -155,64 +156,6 @@ impl Sweep {
         let after = place.after(reading.last.as_ref().map(|(moment, _)| *moment), exact);
         view.ended(reading, &after)
     }
-
-    /// The statement that reads what is left of the sweep; none if nothing may be read.
-    fn statement(&self) -> Result<Option<(String, SqliteArguments)>> {
-        let Some(form) = self.form else { return Ok(None) };
-        let config = &self.settings.stream.config;
-        // Named as in the config: SQLite would name them as the table spells them.
-        let columns = config.select.iter().map(|name| {
-            let name = quote::name(name)?;
-            Ok(format!("t.{name} AS {name}"))
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
-        let cursor = format!("t.{}", quote::name(&config.cursor.column)?);
-        let keys: Vec<_> = config
-            .primary_key
-            .iter()
-            .map(|name| Ok(format!("t.{} COLLATE BINARY", quote::name(name)?)))
-            .collect::<Result<_>>()?;
-        let order = format!("{cursor} COLLATE BINARY, {}", keys.join(", "));
-        let mut values = SqliteArguments::default();
-        let mut conditions = vec![format!("{cursor} IS NOT NULL")];
-        if let Some(scan) = &self.place.scan {
-            let marks = vec!["?"; keys.len() + 1].join(", ");
-            conditions.push(format!("({order}) > ({marks})"));
-            bind(&mut values, self.written(form, scan.cursor)?)?;
-            if scan.key.len() != keys.len() {
-                return Err(Error::config("the stored position has another key than the stream"));
-            }
-            for part in &scan.key {
-                match part {
-                    KeyPart::Integer(number) => bind(&mut values, *number)?,
-                    KeyPart::Text(text) => bind(&mut values, text.clone())?,
-                    KeyPart::Blob { hex } => bind(&mut values, KeyPart::bytes(hex)?)?,
-                }
-            }
-        } else if let Some(low) = self.place.low {
-            conditions.push(format!("{cursor} COLLATE BINARY >= ?"));
-            bind(&mut values, self.written(form, low)?)?;
-        }
-        if config.mode == Mode::Append {
-            // What may still change or be preceded is not appended: it could not be taken back.
-            let Some(h) = self.place.h else { return Ok(None) };
-            conditions.push(format!("{cursor} COLLATE BINARY < ?"));
-            bind(&mut values, self.written(form, h)?)?;
-        }
-        let table = quote::name(&self.shape.table.name)?;
-        let conditions = conditions.join(" AND ");
-        let statement =
-            format!("SELECT {columns} FROM main.{table} AS t WHERE {conditions} ORDER BY {order}");
-        Ok(Some((statement, values)))
-    }
-}
-
-fn bind<'q, T>(values: &mut SqliteArguments, value: T) -> Result<()>
-where
-    T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    Arguments::add(values, value)
-        .map_err(|cause| Error::internal("binding a value").with_source(cause))
 }
 
 async fn send(batches: &mut Sender<Result<Batch>>, batch: Batch) -> Result<()> {

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS etl_checkpoint (
   updated_at  TEXT NOT NULL
 )";
 
-/// One row per run, in the order in which they were claimed or ended.
+/// One row per run, in the order in which they were claimed or ended. `rows_written` counts inserts
+/// and updates.
 const RUN: &str = "\
 CREATE TABLE IF NOT EXISTS etl_run (
   id               INTEGER PRIMARY KEY,
@@ -34,9 +35,8 @@ CREATE TABLE IF NOT EXISTS etl_run (
   finished_at      TEXT,
   outcome          TEXT NOT NULL,
   rows_read        INTEGER NOT NULL DEFAULT 0,
-  rows_inserted    INTEGER NOT NULL DEFAULT 0,
-  rows_updated     INTEGER NOT NULL DEFAULT 0,
   rows_written     INTEGER NOT NULL DEFAULT 0,
+  rows_updated     INTEGER NOT NULL DEFAULT 0,
   rows_deleted     INTEGER NOT NULL DEFAULT 0,
   rows_unchanged   INTEGER NOT NULL DEFAULT 0,
   rows_reread      INTEGER NOT NULL DEFAULT 0,
