@@ -33,10 +33,9 @@ pub(super) async fn begin(
     let stream = &source.stream;
     let mut place = Place::decode(after.as_ref(), stream.config.primary_key.len())?;
     let mut connection = source.connect.open().await?;
-    let mut found = check::server(&mut connection, stream).await?;
+    check::refusal(check::server(&mut connection, stream).await?)?;
     let table = Table::read(&mut connection, &source.table).await?;
-    found.extend(check::table(stream, &table));
-    check::refusal(found)?;
+    check::refusal(check::table(stream, &table))?;
     let plan = source.plan(&mut connection, &table).await?;
     place.system.clone_from(&plan.identity.system);
     place.timeline.clone_from(&plan.identity.timeline);
