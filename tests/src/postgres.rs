@@ -95,6 +95,20 @@ impl Database {
     }
 }
 
+/// A standby of this process' server, `postgres` database; `None` with `ETL_TEST_PG_URL`.
+///
+/// # Panics
+/// If it cannot be started.
+pub async fn standby() -> Option<Database> {
+    static STANDBY: OnceLock<Cluster> = OnceLock::new();
+    if std::env::var_os("ETL_TEST_PG_URL").is_some() {
+        return None;
+    }
+    let port = tokio::task::spawn_blocking(|| STANDBY.get_or_init(|| cluster().standby()).port);
+    let server = format!("postgres://postgres@127.0.0.1:{}", port.await.expect("a standby"));
+    Some(Database { server, name: "postgres".to_owned() })
+}
+
 fn unique(prefix: &str) -> String {
     format!("{prefix}_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
@@ -151,13 +165,9 @@ impl Cluster {
     fn start() -> Self {
         let bin = binaries();
         let folder = std::env::temp_dir().join(unique("etl-postgres"));
-        std::fs::create_dir_all(&folder).expect("a folder for the test Postgres");
         let user = unprivileged();
         certificates(&folder);
-        if let Some(user) = &user {
-            let status = Command::new("chown").arg("-R").arg(user).arg(&folder).status();
-            assert!(status.is_ok_and(|status| status.success()), "chown {user}");
-        }
+        own(user.as_deref(), &folder);
         let output = as_user(user.as_deref(), &bin.join("initdb"))
             .args(["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"])
             .args(["--locale=C.UTF-8", "-D"])
@@ -167,12 +177,43 @@ impl Cluster {
         assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
         // Roles made by the tests have passwords; the superuser needs none.
         let hba = "local all postgres trust\nhost all postgres 127.0.0.1/32 trust\n\
+             host replication postgres 127.0.0.1/32 trust\n\
              host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n";
         std::fs::write(folder.join("data/pg_hba.conf"), hba).expect("pg_hba.conf");
         let port = free_port();
         let keeper = keeper(&bin, &folder, user.as_deref(), port);
         wait(&folder, port);
         Self { folder, port, _keeper: keeper }
+    }
+}
+
+impl Cluster {
+    /// Another server that follows this one.
+    fn standby(&self) -> Self {
+        let bin = binaries();
+        let folder = std::env::temp_dir().join(unique("etl-postgres"));
+        let user = unprivileged();
+        certificates(&folder);
+        own(user.as_deref(), &folder);
+        let output = as_user(user.as_deref(), &bin.join("pg_basebackup"))
+            .args(["--host=127.0.0.1", "--username=postgres", "--write-recovery-conf"])
+            .args(["--checkpoint=fast", "--no-sync", &format!("--port={}", self.port), "-D"])
+            .arg(folder.join("data"))
+            .output()
+            .expect("pg_basebackup");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "pg_basebackup: {error}");
+        let port = free_port();
+        let keeper = keeper(&bin, &folder, user.as_deref(), port);
+        wait(&folder, port);
+        Self { folder, port, _keeper: keeper }
+    }
+}
+
+fn own(user: Option<&str>, folder: &Path) {
+    if let Some(user) = user {
+        let status = Command::new("chown").arg("-R").arg(user).arg(folder).status();
+        assert!(status.is_ok_and(|status| status.success()), "chown {user}");
     }
 }
 
@@ -258,8 +299,9 @@ fn free_port() -> u16 {
 fn wait(folder: &Path, port: u16) {
     let begun = Instant::now();
     let ready = || {
-        std::fs::read_to_string(folder.join("data/postmaster.pid"))
-            .is_ok_and(|text| text.lines().last().is_some_and(|line| line.trim() == "ready"))
+        std::fs::read_to_string(folder.join("data/postmaster.pid")).is_ok_and(|text| {
+            text.lines().last().is_some_and(|line| ["ready", "standby"].contains(&line.trim()))
+        })
     };
     while !ready() {
         let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -272,6 +314,7 @@ fn wait(folder: &Path, port: u16) {
 /// A CA, and a certificate for `localhost` that it signed.
 fn certificates(folder: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    std::fs::create_dir_all(folder).expect("a folder for the test Postgres");
     let write = |name: &str, text: String| {
         std::fs::write(folder.join(name), text).expect("a certificate's file");
     };

@@ -3,7 +3,7 @@
 use etl_core::connector::{Finding, Safety, Stream};
 use etl_core::error::{Class, Error, Result};
 use etl_sql::postgres::catalog::{Column, Table};
-use etl_sql::postgres::horizon;
+use etl_sql::postgres::horizon::Sight;
 use sqlx::postgres::PgConnection;
 
 /// Something that was looked at.
@@ -52,12 +52,11 @@ pub(super) async fn server(
     connection: &mut PgConnection,
     stream: &Stream,
 ) -> Result<Vec<Requirement>> {
-    let refusals = horizon::refusals(connection).await?;
+    let sight = Sight::look(connection).await?;
     let needs_horizon = stream.config.cursor.safety == Safety::Horizon;
+    let refusals = if needs_horizon { sight.refusals() } else { Vec::from_iter(sight.standby()) };
     let mut found: Vec<_> = refusals
         .into_iter()
-        // A standby is refused for every cursor: what it shows may be older than the position.
-        .filter(|error| needs_horizon || error.to_string().contains("standby"))
         .map(|error| Requirement::refused(error.class(), "horizon", error.to_string()))
         .collect();
     if found.is_empty() {

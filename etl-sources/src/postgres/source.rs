@@ -1,6 +1,7 @@
 //! The source: what the engine calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::FixedOffset;
@@ -22,12 +23,16 @@ use super::config::PostgresConfig;
 use super::plan::Plan;
 use super::{check, query, sweep};
 
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// One table of a Postgres server.
 pub struct PostgresSource {
     pub(super) connect: Connect,
     pub(super) stream: Stream,
     pub(super) table: TableName,
     predicate: Option<Predicate>,
+    /// How long nothing may be heard before the server is asked.
+    pub(super) silence: Duration,
     /// What [`Source::schema`] said last; a read of something else is refused.
     plan: Mutex<Option<Arc<Plan>>>,
 }
@@ -46,8 +51,17 @@ impl PostgresSource {
             table: TableName::parse(&stream.name).context(|| &name)?,
             predicate: predicate(stream).context(|| &name)?,
             stream: stream.clone(),
+            silence: SILENCE,
             plan: Mutex::new(None),
         })
+    }
+
+    /// How long the server may say nothing, while rows are awaited, before it is asked on another
+    /// connection whether it is still at work; a minute unless set here.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 
     /// The plan of the last [`Source::schema`], else one from the catalog as it is now.

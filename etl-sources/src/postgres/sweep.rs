@@ -4,19 +4,22 @@
 //! table is still the one that was planned for, the rows. Any other order loses rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_stream::try_stream;
 use etl_core::batch::{Batch, BatchLimits};
-use etl_core::connector::{Safety, Stream};
+use etl_core::connector::{self, Safety};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::copy::Frames;
+use etl_sql::postgres::watch::{Doing, Watched};
 use etl_sql::postgres::{failed, horizon};
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
+use tokio::time::timeout;
 
 use super::check;
 use super::plan::Plan;
@@ -33,10 +36,9 @@ pub(super) async fn begin(
     let stream = &source.stream;
     let mut place = Place::decode(after.as_ref(), stream.config.primary_key.len())?;
     let mut connection = source.connect.open().await?;
-    let mut found = check::server(&mut connection, stream).await?;
+    check::refusal(check::server(&mut connection, stream).await?)?;
     let table = Table::read(&mut connection, &source.table).await?;
-    found.extend(check::table(stream, &table));
-    check::refusal(found)?;
+    check::refusal(check::table(stream, &table))?;
     let plan = source.plan(&mut connection, &table).await?;
     place.system.clone_from(&plan.identity.system);
     place.timeline.clone_from(&plan.identity.timeline);
@@ -54,14 +56,20 @@ pub(super) async fn begin(
     let sql = query::copy(&plan, &source.table, &bounds)?;
     tracing::debug!(stream = stream.name, sql, "reading");
     let name = stream.full_name();
-    Ok(rows(connection, sql, reader).map(move |item| item.context(|| &name)).boxed())
+    let watched = Watched::new(&source.connect, &mut connection).await?;
+    let rows = rows(connection, sql, reader, (watched, source.silence));
+    Ok(rows.map(move |item| item.context(|| &name)).boxed())
 }
 
 /// Fixes the horizon of a sweep that begins; one that goes on keeps its own, because with a newer
 /// one it would step over what was written behind it meanwhile.
 ///
 /// `false` if the server's clock went back: nothing can be said about what is settled.
-async fn settle(connection: &mut PgConnection, stream: &Stream, place: &mut Place) -> Result<bool> {
+async fn settle(
+    connection: &mut PgConnection,
+    stream: &connector::Stream,
+    place: &mut Place,
+) -> Result<bool> {
     let cursor = &stream.config.cursor;
     let (clock, settled) = match cursor.safety {
         Safety::Horizon if place.scan.is_none() => {
@@ -95,7 +103,7 @@ async fn settle(connection: &mut PgConnection, stream: &Stream, place: &mut Plac
     Ok(true)
 }
 
-fn warn_of_prepared(stream: &Stream, count: i64) {
+fn warn_of_prepared(stream: &connector::Stream, count: i64) {
     if count > 0 {
         tracing::warn!(
             stream = stream.name,
@@ -107,7 +115,7 @@ fn warn_of_prepared(stream: &Stream, count: i64) {
 }
 
 /// What to read; `None` if nothing may be read.
-fn bounds(stream: &Stream, place: &Place) -> Option<Bounds> {
+fn bounds(stream: &connector::Stream, place: &Place) -> Option<Bounds> {
     let behind = place.scan.clone();
     // Whatever is behind the last row read is not below `low` either.
     let low = if behind.is_some() { None } else { place.low };
@@ -145,6 +153,7 @@ fn rows(
     mut connection: PgConnection,
     sql: String,
     mut reader: Reader,
+    (watched, silence): (Watched, Duration),
 ) -> BoxStream<'static, Result<Batch>> {
     const READING: &str = "reading rows";
     try_stream! {
@@ -153,7 +162,7 @@ fn rows(
         {
             let copy = connection.copy_out_raw(&sql).await;
             let mut copy = copy.map_err(|error| failed(READING, error))?;
-            'sweep: while let Some(piece) = copy.next().await {
+            'sweep: while let Some(piece) = heard(&mut copy, &watched, silence).await? {
                 frames.feed(&piece.map_err(|error| failed(READING, error))?);
                 while let Some(frame) = frames.next()? {
                     if reader.is_full(&frame) {
@@ -178,6 +187,28 @@ fn rows(
         yield reader.end()?;
     }
     .boxed()
+}
+
+/// The next piece, however long it takes as long as the server is at work on it.
+async fn heard<S: Stream + Unpin>(
+    pieces: &mut S,
+    watched: &Watched,
+    silence: Duration,
+) -> Result<Option<S::Item>> {
+    let mut before = Doing::Works;
+    loop {
+        // Giving up the wait loses nothing: the stream itself stays.
+        if let Ok(piece) = timeout(silence, pieces.next()).await {
+            return Ok(piece);
+        }
+        let now = watched.doing().await?;
+        if (before, now) == (Doing::WaitsForUs, Doing::WaitsForUs) {
+            return Err(Error::transient(
+                "the server waits for us to take rows, and none arrive: the connection is broken",
+            ));
+        }
+        before = now;
+    }
 }
 
 async fn close(connection: PgConnection) {

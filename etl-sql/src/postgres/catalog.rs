@@ -24,9 +24,6 @@ pub struct Identity {
 /// # Errors
 /// Of the connection.
 pub async fn identity(connection: &mut PgConnection) -> Result<Identity> {
-    let text = |row: PgRow, column: usize| {
-        row.try_get::<String, _>(column).map_err(|error| failed("asking who the server is", error))
-    };
     // In recovery the log's position cannot be asked for; the control file knows the timeline too.
     let asked = sqlx::query(
         "SELECT system_identifier::text, CASE WHEN pg_is_in_recovery() \
@@ -37,7 +34,7 @@ pub async fn identity(connection: &mut PgConnection) -> Result<Identity> {
     .fetch_one(&mut *connection)
     .await;
     match asked {
-        Ok(row) => Ok(Identity { system: text_of(&row, 0)?, timeline: text(row, 1)? }),
+        Ok(row) => Ok(Identity { system: text_of(&row, 0)?, timeline: text_of(&row, 1)? }),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => {
             tracing::warn!(
                 "the server does not tell its system identifier to this role: a restored copy \
@@ -51,7 +48,7 @@ pub async fn identity(connection: &mut PgConnection) -> Result<Identity> {
             .fetch_one(connection)
             .await
             .map_err(|error| failed("asking which database this is", error))?;
-            Ok(Identity { system: text(row, 0)?, timeline: "unknown".to_owned() })
+            Ok(Identity { system: text_of(&row, 0)?, timeline: "unknown".to_owned() })
         }
         Err(error) => Err(failed("asking who the server is", error)),
     }
@@ -91,6 +88,8 @@ pub struct Column {
     pub name: String,
     /// Its type as the server writes it, with schema where needed.
     pub declared: String,
+    /// Whether that is a domain.
+    pub is_domain: bool,
     /// Below domains: the type's number.
     pub type_oid: i64,
     /// Below domains: the type's name.
@@ -120,10 +119,10 @@ impl Column {
             Some(name) if name != "default" => format!(" collate {name}"),
             _ => String::new(),
         };
-        let base = if self.declared.starts_with(&self.type_name) {
-            String::new()
+        let base = if self.is_domain {
+            format!(" on {} {}", self.type_name, self.typmod)
         } else {
-            format!(" ({} {})", self.type_name, self.typmod)
+            String::new()
         };
         format!("{}{base}{collation}{null}", self.declared)
     }
@@ -219,6 +218,7 @@ fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
     Ok(Column {
         name: row.try_get("name")?,
         declared: row.try_get("declared")?,
+        is_domain: row.try_get("is_domain")?,
         type_oid: row.try_get("type_oid")?,
         type_name: row.try_get("type_name")?,
         type_kind: row.try_get("type_kind")?,
@@ -261,7 +261,7 @@ const COLUMNS: &str = "WITH RECURSIVE base (attnum, oid, typmod) AS ( \
        SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b \
        JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd') \
      SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS declared, \
-     t.oid::int8 AS type_oid, t.typname::text AS type_name, t.typtype::text AS type_kind, \
+     t.oid <> a.atttypid AS is_domain, t.oid::int8 AS type_oid, t.typname::text AS type_name, t.typtype::text AS type_kind, \
      t.typcategory::text AS type_category, b.typmod, a.attnotnull AS not_null, \
      pg_get_expr(d.adbin, d.adrelid) AS default_text, l.collname::text AS collation, \
      has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable \

@@ -150,7 +150,8 @@ impl Connect {
 const SESSION: &str = "SET search_path = pg_catalog; SET row_security = off; \
      SET default_transaction_read_only = on; SET bytea_output = 'hex'; \
      SET intervalstyle = 'postgres'; SET tcp_keepalives_idle = 30; \
-     SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+     SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+     SET tcp_user_timeout = '60s'";
 
 async fn read_ca(file: &std::path::Path) -> Result<Vec<u8>> {
     let place = file.display();

@@ -32,10 +32,7 @@ pub struct Horizon {
 /// `Permission` without `pg_read_all_stats`; `Config` on a standby, and where sessions hide their
 /// activity.
 pub async fn horizon(connection: &mut PgConnection, guard: Duration) -> Result<Horizon> {
-    let refusal = refusals(connection).await?.into_iter().next();
-    if let Some(refusal) = refusal {
-        return Err(refusal);
-    }
+    Sight::look(connection).await?.refusals().into_iter().next().map_or(Ok(()), Err)?;
     // Separate statements, each its own transaction, in this order: the clock first, so that
     // whatever begins later is above it; the prepared ones last, because an open transaction
     // can become one.
@@ -79,44 +76,74 @@ const OLDEST: &str = "SELECT (extract(epoch FROM min(least(xact_start, query_sta
      AND backend_type NOT IN ('autovacuum worker', 'walsender') \
      AND (xact_start IS NOT NULL OR state <> 'idle')";
 
-/// Every reason why the server's activity cannot be trusted to show all open transactions.
-///
-/// # Errors
-/// Of the connection; what it looks for is in the answer.
-pub async fn refusals(connection: &mut PgConnection) -> Result<Vec<Error>> {
-    let fail = |error| failed("looking whether the horizon can be known", error);
-    let row = sqlx::query(
-        "SELECT pg_is_in_recovery(), pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), \
-         (SELECT count(*) FROM pg_stat_activity WHERE state = 'disabled' \
-         AND datname = current_database() AND pid <> pg_backend_pid()), current_user::text",
-    )
-    .fetch_one(connection)
-    .await
-    .map_err(fail)?;
-    let in_recovery: bool = row.try_get(0).map_err(fail)?;
-    let may_see: bool = row.try_get(1).map_err(fail)?;
-    let hidden: i64 = row.try_get(2).map_err(fail)?;
-    let role: String = row.try_get(3).map_err(fail)?;
-    let mut refusals = Vec::new();
-    if in_recovery {
-        refusals.push(Error::config(
-            "the server is a standby: it does not know which transactions are open on the \
-             primary, so that rows would be missed; give the primary's address",
-        ));
+/// What this session can see of the server's activity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+    /// Whether the role sees the transactions of others.
+    pub may_see: bool,
+    /// Sessions of this database that do not report what they do.
+    pub hidden: i64,
+    /// The role.
+    pub role: String,
+}
+
+impl Sight {
+    /// Looks.
+    ///
+    /// # Errors
+    /// Of the connection.
+    pub async fn look(connection: &mut PgConnection) -> Result<Self> {
+        let fail = |error| failed("looking whether the horizon can be known", error);
+        let row = sqlx::query(
+            "SELECT pg_is_in_recovery(), pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), \
+             (SELECT count(*) FROM pg_stat_activity WHERE state = 'disabled' \
+             AND datname = current_database() AND pid <> pg_backend_pid()), current_user::text",
+        )
+        .fetch_one(connection)
+        .await
+        .map_err(fail)?;
+        Ok(Self {
+            in_recovery: row.try_get(0).map_err(fail)?,
+            may_see: row.try_get(1).map_err(fail)?,
+            hidden: row.try_get(2).map_err(fail)?,
+            role: row.try_get(3).map_err(fail)?,
+        })
     }
-    if !may_see {
-        refusals.push(Error::permission(format!(
-            "role {role} does not see when the transactions of others began, so that rows which \
-             commit late would be missed: GRANT pg_read_all_stats TO \"{role}\" (with inheritance), \
-             or use cursor.safety: {{ lookback: 10m }}"
-        )));
+
+    /// Why no safe read is possible here at all: a standby shows a past that may be older than a
+    /// position.
+    #[must_use]
+    pub fn standby(&self) -> Option<Error> {
+        self.in_recovery.then(|| {
+            Error::config(
+                "the server is a standby: it does not know which transactions are open on the \
+                 primary, so that rows would be missed; give the primary's address",
+            )
+        })
     }
-    if hidden > 0 {
-        refusals.push(Error::config(format!(
-            "{hidden} sessions hide what they do (track_activities = off), so that rows which \
-             commit late would be missed: turn track_activities on for every role of this \
-             database, or use cursor.safety: {{ lookback: 10m }}"
-        )));
+
+    /// Every reason why the activity cannot be trusted to show all open transactions.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<Error> {
+        let mut refusals = Vec::from_iter(self.standby());
+        if !self.may_see {
+            let role = &self.role;
+            refusals.push(Error::permission(format!(
+                "role {role} does not see when the transactions of others began, so that rows \
+                 which commit late would be missed: GRANT pg_read_all_stats TO \"{role}\" (with \
+                 inheritance), or use cursor.safety: {{ lookback: 10m }}"
+            )));
+        }
+        if self.hidden > 0 {
+            refusals.push(Error::config(format!(
+                "{} sessions hide what they do (track_activities = off), so that rows which commit \
+                 late would be missed: turn track_activities on for every role of this database, \
+                 or use cursor.safety: {{ lookback: 10m }}",
+                self.hidden
+            )));
+        }
+        refusals
     }
-    Ok(refusals)
 }

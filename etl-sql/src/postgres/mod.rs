@@ -7,6 +7,7 @@ pub mod error;
 pub mod horizon;
 pub mod quote;
 pub mod types;
+pub mod watch;
 
 pub use catalog::{Column, Identity, Table};
 pub use connect::{Connect, Tls};
