@@ -1,5 +1,10 @@
 //! Integration tests.
 
+mod job; // the real program, from its command line to its exit code
 mod mssql;
 mod postgres;
 mod tsql;
+
+mod support {
+    pub mod binary; // runs the real program
+}

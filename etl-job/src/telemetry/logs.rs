@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write as _};
 
 use chrono::{SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -93,15 +94,15 @@ where
         let metadata = event.metadata();
         match self {
             Self::Json => {
-                let mut line = Map::new();
-                line.insert("timestamp".to_owned(), now().into());
-                line.insert("level".to_owned(), metadata.level().as_str().into());
-                line.insert("target".to_owned(), metadata.target().into());
-                line.insert("message".to_owned(), fields.message.clone().into());
-                for (name, value) in fields.map {
-                    line.entry(name).or_insert(value);
-                }
-                let line = secrets::redact(&Value::Object(line).to_string());
+                let line = Line {
+                    timestamp: now(),
+                    level: metadata.level().as_str(),
+                    message: fields.message,
+                    target: metadata.target(),
+                    fields: fields.map,
+                };
+                let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+                let line = secrets::redact(&line);
                 writeln!(writer, "{}", ascii_controls(&line))
             }
             Self::Text => {
@@ -117,6 +118,17 @@ where
     }
 }
 
+/// A line, in the order in which people read it.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: String,
+    target: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
 /// An event's fields as JSON values, the message apart.
 #[derive(Default)]
 struct Fields {
@@ -129,6 +141,8 @@ impl Fields {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = safe_text(&text),
             ("message", other) => self.message = other.to_string(),
+            // They would stand there twice.
+            ("timestamp" | "level" | "target", _) => {}
             (name, Value::String(text)) => {
                 self.map.insert(name.to_owned(), safe_text(&text).into());
             }
