@@ -109,6 +109,13 @@ struct Progressing<'a> {
     skipped_for: Option<Duration>,
 }
 
+impl Progressing<'_> {
+    fn is_over(&self) -> bool {
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        late || self.stop.is_cancelled()
+    }
+}
+
 impl Pipeline {
     /// A pipeline named `name` (`pipeline/stream`); nothing is opened.
     #[must_use]
@@ -204,7 +211,7 @@ impl Pipeline {
         Ok(schema)
     }
 
-    async fn try_again(&self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
+    async fn try_again(&mut self, retry: &mut Retry<'_>, error: Error) -> Result<()> {
         let class = error.class();
         retry.wait(error).await?;
         self.metrics.retried(class);
@@ -234,7 +241,7 @@ impl Pipeline {
         )))
     }
 
-    async fn acknowledge(&self, position: &Position) {
+    async fn acknowledge(&mut self, position: &Position) {
         if let Err(error) = self.source.committed(position).await {
             tracing::warn!("the source did not take note of a durable position: {error:?}");
         }
@@ -262,14 +269,18 @@ impl Pipeline {
                 let batch = self.transform(schema, batch)?;
                 match self.commit(run, fence, &batch).await {
                     Ok(()) => after = Some(batch.position),
-                    Err(error) => break error,
+                    Err(error) if error.class() == Class::Capacity => break error,
+                    Err(error) => return Err(error),
                 }
                 retry.reset();
             };
-            if error.class() == Class::Capacity {
-                limits = limits.halved();
-            }
+            drop(batches);
+            let smaller = error.class() == Class::Capacity;
             self.try_again(&mut retry, error).await?;
+            if smaller {
+                limits = limits.halved();
+                self.claim_anew(run, fence, &mut after).await?;
+            }
         }
     }
 
@@ -310,6 +321,9 @@ impl Pipeline {
     }
 
     /// Makes one batch durable, trying the same batch again until its outcome is known.
+    ///
+    /// Once it has failed no other batch may be committed at this fence: one of the tries may
+    /// have committed, or may yet arrive.
     async fn commit(
         &mut self,
         run: &mut Progressing<'_>,

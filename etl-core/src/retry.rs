@@ -78,8 +78,9 @@ impl<'a> Retry<'a> {
             "trying again: {error:?}"
         );
         tokio::select! {
-            () = tokio::time::sleep(pause) => Ok(()),
+            biased;
             () = self.stop.cancelled() => Err(error.context("asked to stop while trying again")),
+            () = tokio::time::sleep(pause) => Ok(()),
         }
     }
 

@@ -40,8 +40,9 @@ pub trait Sink: Send {
     ///
     /// May be called again with the same batch and fence after `Transient` or `Unknown`: if the
     /// earlier call had committed after all, this one finds the checkpoint at `sequence + 1`
-    /// with our run's id and returns Ok without writing. It waits for an earlier transaction of
-    /// ours that is still committing before it looks.
+    /// with our run's id and the batch's position, and returns Ok without writing. All three are
+    /// compared: a claim of ours that arrives late bumps the sequence too. It waits for an
+    /// earlier transaction of ours that is still committing before it looks.
     ///
     /// # Errors
     /// `Fenced` if another run or a person moved the checkpoint; `Data` if a row cannot be

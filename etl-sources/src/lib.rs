@@ -2,6 +2,8 @@
 
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use etl_core::connector::SourceConnector;
 use etl_core::{Error, Result};
@@ -10,15 +12,39 @@ use etl_core::{Error, Result};
 pub const SOURCES: &[SourceConnector] = &[
     #[cfg(feature = "postgres")]
     postgres::CONNECTOR,
+    #[cfg(feature = "sqlite")]
+    sqlite::CONNECTOR,
 ];
 
-/// The source of a kind.
+/// The source of a kind: the word after `type:`.
 ///
 /// # Errors
-/// `Config` listing the kinds that there are.
+/// `Config` listing the kinds that there are, and the one that was probably meant.
 pub fn find(kind: &str) -> Result<&'static SourceConnector> {
     SOURCES.iter().find(|source| source.kind == kind).ok_or_else(|| {
         let known: Vec<_> = SOURCES.iter().map(|source| source.kind).collect();
-        Error::config(format!("there is no source \"{kind}\"; there is: {}", known.join(", ")))
+        let meant = known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(known, kind), known))
+            .filter(|(likeness, _)| *likeness > 0.75)
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .map_or_else(|| ".".to_owned(), |(_, known)| format!("; did you mean {known}?"));
+        let known = known.join(", ");
+        Error::config(format!("there is no source \"{kind}\"{meant} There is: {known}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(feature = "sqlite")]
+    #[test]
+    fn a_kind_is_found_or_guessed() {
+        assert_eq!(find("sqlite").unwrap().kind, "sqlite");
+        let error = find("sqlit").err().unwrap().to_string();
+        assert!(error.contains("did you mean sqlite?"), "{error}");
+        let error = find("oracle").err().unwrap().to_string();
+        assert!(error.contains("There is:") && !error.contains("did you mean"), "{error}");
+    }
 }

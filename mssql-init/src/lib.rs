@@ -3,13 +3,16 @@
 //! Every step looks before it acts, and one preparation at a time holds a lock: running it twice,
 //! four at once, or again after it was killed anywhere ends in the same state.
 
+pub mod cli;
 pub mod steps;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use etl_core::{Class, Error, Result};
 use etl_sql::mssql::connect::Connection;
 use etl_sql::mssql::error::Phase;
+use etl_sql::mssql::target::Target;
 use etl_sql::mssql::{MssqlConfig, login};
 use secrecy::ExposeSecret;
 use steps::{Place, Step};
@@ -21,7 +24,7 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 /// while it already answers, but every refusal counts towards locking an account.
 const REFUSALS: u32 = 4;
 
-/// Runs every step.
+/// Runs every step, and looks whether the targets fit.
 ///
 /// # Errors
 /// With the number and name of the step that failed; what came before it stays, and running again
@@ -30,6 +33,7 @@ pub async fn run(
     admin: &MssqlConfig,
     job: &MssqlConfig,
     steps: &[Step],
+    targets: &[Arc<Target>],
     wait: Duration,
 ) -> Result<()> {
     let deadline = Instant::now() + wait;
@@ -43,6 +47,10 @@ pub async fn run(
         let doing = format!("step {} of {}, {}", index + 1, steps.len(), step.statement.name);
         send(&mut connection, step, job, &doing).await?;
         tracing::info!(step = index + 1, "{}", step.statement.name);
+    }
+    // A table that was there before must fit as well.
+    for target in targets {
+        target.found(&mut connection).await?;
     }
     Ok(())
 }

@@ -1,2 +1,55 @@
-//! .
-fn main() {}
+//! Prepares a SQL Server for a pipeline: database, tables, login, rights.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use etl_core::{Error, Result};
+use etl_job::{exit, report, telemetry};
+use mssql_init::cli::{Cli, Settings};
+use mssql_init::{run, steps};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    telemetry::init_logs(telemetry::Style::of_stderr());
+    telemetry::panics_to_json();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let done = runtime
+        .map_err(|error| Error::internal("starting the runtime").with_source(error))
+        .and_then(|runtime| runtime.block_on(Box::pin(prepare(&cli))));
+    match done {
+        Ok(()) => ExitCode::from(exit::DONE),
+        Err(error) => {
+            let text = report::error(&error);
+            tracing::error!(class = error.class().as_str(), code = error.code(), "{text}");
+            ExitCode::from(error.class().exit_code())
+        }
+    }
+}
+
+async fn prepare(cli: &Cli) -> Result<()> {
+    let settings = Settings::load(cli).await?;
+    let steps = steps::steps(&settings.job, &settings.targets)?;
+    if cli.dry_run {
+        for (index, step) in steps.iter().enumerate() {
+            let place = step.place.as_str();
+            let statement = &step.statement;
+            report::Output::new(false).print(
+                &statement,
+                &format!(
+                    "-- {}. {} (in {place})\n{}\nGO\n",
+                    index + 1,
+                    statement.name,
+                    statement.text
+                ),
+            );
+        }
+        return Ok(());
+    }
+    let admin = settings.admin(cli)?;
+    run(&admin, &settings.job, &steps, &settings.targets, cli.wait).await?;
+    tracing::info!(steps = steps.len(), database = settings.job.database, "prepared");
+    Ok(())
+}

@@ -16,6 +16,17 @@ pub enum Place {
     Database,
 }
 
+impl Place {
+    /// In words.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Database => "the pipeline's database",
+        }
+    }
+}
+
 /// One step of the preparation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {

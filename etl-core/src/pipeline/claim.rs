@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
-use crate::pipeline::{Pipeline, Progressing};
+use crate::error::{Error, Result};
+use crate::pipeline::{Pipeline, Progressing, sleep_until};
+use crate::position::Position;
 use crate::retry::Retry;
-use crate::sink::{Checkpoint, Claim, Lease, Run};
+use crate::sink::{Checkpoint, Claim, Fence, Lease, Run};
 
 /// How often a lease that is not ours is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -24,7 +25,7 @@ impl Pipeline {
                 Claim::Busy(lease) => lease,
             };
             let alive = seen.as_ref().is_some_and(|seen| seen.token != lease.token);
-            if alive || run.stop.is_cancelled() {
+            if alive || run.is_over() {
                 run.skipped_for = Some(lease.skipped_for);
                 return Ok(None);
             }
@@ -38,10 +39,37 @@ impl Pipeline {
             seen.get_or_insert(lease);
             request.waited = true;
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                biased;
                 () = run.stop.cancelled() => {}
+                () = sleep_until(run.deadline) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Claims again what is ours: whatever commit of ours is still on its way is fenced, and
+    /// what had committed unknown to us is found, so that other batches may follow.
+    pub(super) async fn claim_anew(
+        &mut self,
+        run: &mut Progressing<'_>,
+        fence: &mut Fence,
+        after: &mut Option<Position>,
+    ) -> Result<()> {
+        let request = Run { id: fence.run, ttl: fence.ttl, waited: true };
+        let Claim::Claimed(checkpoint) = self.try_claim(run, &request).await? else {
+            return Err(Error::fenced("another run took the pipeline over"));
+        };
+        fence.sequence = checkpoint.sequence;
+        if checkpoint.position == run.report.checkpoint_to {
+            return Ok(());
+        }
+        let definition = checkpoint.definition.map(|stored| stored.to_text()).transpose()?;
+        if definition.as_ref() != Some(&fence.definition) {
+            return Err(Error::fenced("another run took the pipeline over"));
+        }
+        run.report.checkpoint_to.clone_from(&checkpoint.position);
+        *after = checkpoint.position;
+        Ok(())
     }
 
     async fn try_claim(&mut self, run: &Progressing<'_>, request: &Run) -> Result<Claim> {

@@ -1,0 +1,61 @@
+//! A source around a source.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+
+use super::{Faults, Method};
+use crate::batch::{Batch, BatchLimits};
+use crate::connector::Finding;
+use crate::error::Result;
+use crate::position::Position;
+use crate::schema::StreamSchema;
+use crate::source::Source;
+
+/// Any source, with faults.
+pub struct FaultySource {
+    inner: Arc<dyn Source>,
+    faults: Faults,
+}
+
+impl FaultySource {
+    /// `inner` with `faults`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Source>, faults: &Faults) -> Self {
+        Self { inner, faults: faults.clone() }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+#[async_trait]
+impl Source for FaultySource {
+    async fn schema(&self) -> Result<StreamSchema> {
+        self.faults.around(Method::Schema, self.inner.schema()).await
+    }
+
+    async fn read(
+        &self,
+        after: Option<Position>,
+        limits: BatchLimits,
+    ) -> Result<BoxStream<'static, Result<Batch>>> {
+        let batches = self.faults.around(Method::Read, self.inner.read(after, limits)).await?;
+        let faulty = stream::try_unfold(
+            (batches, self.faults.clone()),
+            |(mut batches, faults)| async move {
+                let batch = faults.around(Method::Batch, batches.try_next()).await?;
+                Ok(batch.map(|batch| (batch, (batches, faults))))
+            },
+        );
+        Ok(faulty.boxed())
+    }
+
+    async fn committed(&self, position: &Position) -> Result<()> {
+        self.faults.around(Method::Committed, self.inner.committed(position)).await
+    }
+
+    async fn check(&self) -> Result<Vec<Finding>> {
+        self.faults.around(Method::Check, self.inner.check()).await
+    }
+}

@@ -1,0 +1,104 @@
+//! What kind of world a seed makes.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::batch::BatchLimits;
+use crate::connector::{Mode, Stream};
+use crate::error::{Class, Error, Result};
+use crate::pipeline::PipelineOptions;
+use crate::retry::RetryPolicy;
+use crate::testing::fault::{Fault, Faults, Method, When};
+use crate::testing::network::Conditions;
+
+/// The dice that fall once per world.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) mode: Mode,
+    pub(super) filter: Option<&'static str>,
+    pub(super) keys: i64,
+    /// For how long writers write and runs run.
+    pub(super) life: Duration,
+    pub(super) latency: Duration,
+    pub(super) network: Conditions,
+    lease: Duration,
+    /// Scales every chance of a fault: some worlds are quiet.
+    trouble: f64,
+}
+
+/// The only filter of these worlds.
+pub(super) const CONFIRMED: &str = "status = 'confirmed'";
+
+impl Plan {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let trouble = *random.choice(&[0.0, 0.3, 1.0, 1.0, 2.0]).unwrap_or(&1.0);
+        Self {
+            seed,
+            mode: if random.bool() { Mode::Upsert } else { Mode::Append },
+            filter: random.bool().then_some(CONFIRMED),
+            keys: random.i64(4..=24),
+            life: Duration::from_secs(random.u64(40..=160)),
+            latency: Duration::from_millis(random.u64(0..=600)),
+            network: Conditions {
+                delay: Duration::from_millis(random.u64(1..=300)),
+                work: Duration::from_millis(random.u64(1..=1_200)),
+                patience: Duration::from_secs(random.u64(2..=4)),
+                refused: 0.02 * trouble,
+                request_lost: 0.02 * trouble,
+                answer_lost: 0.04 * trouble,
+                late: 0.03 * trouble,
+            },
+            lease: Duration::from_secs(random.u64(3..=8)),
+            trouble,
+        }
+    }
+
+    /// Whether nothing gets lost between client and server, kills aside.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.trouble == 0.0
+    }
+
+    pub(super) fn faults(&self) -> Faults {
+        let chance = |percent: f64| When::Chance(percent / 100.0 * self.trouble);
+        Faults::new(self.seed)
+            .with(Method::Commit, chance(2.0), Fault::Refuse(Class::Capacity))
+            .with(Method::Commit, chance(2.0), Fault::LoseAnswer)
+            .with(Method::Read, chance(3.0), Fault::Refuse(Class::Transient))
+            .with(Method::Batch, chance(2.0), Fault::Refuse(Class::Transient))
+            .with(Method::Batch, chance(3.0), Fault::Slow(self.lease * 2))
+            .with(Method::Committed, chance(5.0), Fault::Refuse(Class::Transient))
+    }
+
+    pub(super) fn stream(&self) -> Result<Stream> {
+        let config = json!({
+            "object": "orders",
+            "mode": self.mode,
+            "primary_key": ["id"],
+            "cursor": { "column": "updated_at", "guard": "1s" },
+            "select": ["id", "name", "status", "amount", "active", "updated_at"],
+            "where": self.filter,
+        });
+        let config = serde_json::from_value(config)
+            .map_err(|error| Error::internal("the simulation's stream").with_source(error))?;
+        Ok(Stream { pipeline: "simulation".to_owned(), name: "orders".to_owned(), config })
+    }
+
+    /// What one run is told; each is told something else.
+    pub(super) fn options(&self, random: &mut fastrand::Rng) -> PipelineOptions {
+        let deadline = random.bool().then(|| Duration::from_secs(random.u64(2..=20)));
+        PipelineOptions {
+            limits: BatchLimits { rows: random.usize(1..=6), bytes: 1 << 20 },
+            deadline,
+            lease_ttl: self.lease,
+            retry: RetryPolicy {
+                base: Duration::from_millis(200),
+                cap: Duration::from_secs(2),
+                tries: random.u32(1..=5),
+            },
+            ..PipelineOptions::default()
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Is every row where it belongs?
+
+use std::collections::BTreeMap;
+
+use crate::connector::Mode;
+use crate::testing::row::{CanonicalRow, Row};
+
+use super::{Stats, World, internal};
+
+pub(super) fn judge(world: &World) -> Result<Stats, String> {
+    match world.plan.mode {
+        Mode::Upsert => equal_by_content(world)?,
+        Mode::Append => every_version_once(world)?,
+    }
+    ledger_tells_the_truth(world)?;
+    let applied = world.target.applied();
+    let rows = applied.values().map(|counts| counts.inserted + counts.updated + counts.deleted);
+    Ok(Stats { applied: rows.sum(), ..world.tally.stats() })
+}
+
+fn passes(world: &World, row: &Row) -> bool {
+    world.plan.filter.is_none() || row.status.as_deref() == Some("confirmed")
+}
+
+fn text(rows: impl IntoIterator<Item = Row>) -> Result<Vec<CanonicalRow>, String> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let records = Row::records(&rows).map_err(internal)?;
+    crate::testing::canonical(&records).map_err(internal)
+}
+
+/// The target holds exactly what the source holds and the filter lets through.
+fn equal_by_content(world: &World) -> Result<(), String> {
+    let by_id = |rows: Vec<CanonicalRow>| {
+        rows.into_iter().map(|row| (row["id"].clone(), row)).collect::<BTreeMap<_, _>>()
+    };
+    let source = world.table.rows().into_values().filter(|row| passes(world, row));
+    let expected = by_id(text(source)?);
+    let found = by_id(world.target.rows());
+    for (id, row) in &expected {
+        match found.get(id) {
+            None => return Err(format!("row {id:?} is lost: {row:?}")),
+            Some(other) if other != row => {
+                return Err(format!("row {id:?} is {other:?}, at the source {row:?}"));
+            }
+            Some(_) => {}
+        }
+    }
+    match found.keys().find(|id| !expected.contains_key(*id)) {
+        Some(id) => Err(format!("row {id:?} is in the target, but not (any more) carried")),
+        None => Ok(()),
+    }
+}
+
+/// No version came twice, none that never was, and each that still stands came once. (A version
+/// that was replaced before a sweep could see it does not come.)
+fn every_version_once(world: &World) -> Result<(), String> {
+    let versions = world.table.versions();
+    let all: Vec<_> = text(versions.into_iter().filter(|row| passes(world, row)))?;
+    let found = world.target.rows();
+    let mut times: BTreeMap<&CanonicalRow, usize> = BTreeMap::new();
+    for row in &found {
+        *times.entry(row).or_default() += 1;
+    }
+    let known: std::collections::BTreeSet<_> = all.iter().collect();
+    if let Some(row) = found.iter().find(|row| !known.contains(row)) {
+        return Err(format!("a version came that never was: {row:?}"));
+    }
+    if let Some((row, times)) = times.iter().find(|(_, times)| **times > 1) {
+        return Err(format!("a version came {times} times: {row:?}"));
+    }
+    let standing = text(world.table.rows().into_values().filter(|row| passes(world, row)))?;
+    match standing.iter().find(|row| !times.contains_key(row)) {
+        Some(row) => Err(format!("a version is lost: {row:?}")),
+        None => Ok(()),
+    }
+}
+
+/// What a run says it did is what its commits did; where answers get lost, a run may have done
+/// more than it knows. The checkpoint counts every row.
+fn ledger_tells_the_truth(world: &World) -> Result<(), String> {
+    let applied = world.target.applied();
+    for row in world.target.ledger() {
+        let did = applied.get(&row.run).copied().unwrap_or_default();
+        let told = (row.written, row.deleted, row.unchanged);
+        let done = (did.inserted + did.updated, did.deleted, did.unchanged);
+        let less = told.0 <= done.0 && told.1 <= done.1 && told.2 <= done.2;
+        if told != done && (world.plan.is_quiet() || !less) {
+            return Err(format!(
+                "a run that ended with {} says it wrote, deleted, left {told:?}, but did {done:?}",
+                row.outcome
+            ));
+        }
+    }
+    let rows: u64 = applied.values().map(|c| c.inserted + c.updated + c.deleted).sum();
+    let checkpoint = world.target.checkpoint().map_err(internal)?.unwrap_or_default();
+    if u64::try_from(checkpoint.rows_total).ok() != Some(rows) {
+        return Err(format!("rows_total is {}, applied were {rows}", checkpoint.rows_total));
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! SQLite as a target: one file, commits that are durable when they return.
+
+mod admin;
+mod encode;
+mod session;
+mod sink;
+mod state;
+mod write;
+
+use std::sync::Arc;
+
+use etl_core::connector::{SinkConnector, Stream, section};
+use etl_core::error::{Error, Result, ResultExt};
+use etl_core::sink::{Sink, SinkAdmin};
+use etl_sql::sqlite::{Config, quote};
+use serde_json::Value;
+
+pub use admin::SqliteAdmin;
+pub use sink::SqliteSink;
+
+/// The registry's entry.
+pub const CONNECTOR: SinkConnector = SinkConnector { kind: "sqlite", build, admin, schema };
+
+fn build(value: &Value, stream: &Stream) -> Result<Box<dyn Sink>> {
+    Ok(Box::new(SqliteSink::new(Arc::new(Settings::new(value, stream)?))))
+}
+
+fn admin(value: &Value, stream: &Stream) -> Result<Box<dyn SinkAdmin>> {
+    Ok(Box::new(SqliteAdmin::new(Arc::new(Settings::new(value, stream)?))))
+}
+
+fn schema() -> schemars::Schema {
+    schemars::schema_for!(Config)
+}
+
+/// What sink and admin know before they open the file.
+#[derive(Debug)]
+pub struct Settings {
+    config: Config,
+    stream: Stream,
+    name: String,
+    table: String,
+}
+
+impl Settings {
+    fn new(value: &Value, stream: &Stream) -> Result<Self> {
+        let config: Config = section("target", value)?;
+        config.validate().context(|| "target")?;
+        let object = format!("streams.{}.object", stream.name);
+        let table = quote::table(&object, &stream.config.object)?.to_owned();
+        if table.eq_ignore_ascii_case("etl_checkpoint") || table.eq_ignore_ascii_case("etl_run") {
+            return Err(Error::config(format!("{object}: {table} is a state table of ours")));
+        }
+        let name = stream.full_name();
+        Ok(Self { config, stream: stream.clone(), name, table })
+    }
+
+    /// What to say when the file, a table or the pipeline's row is missing.
+    fn unprepared(&self, what: &str) -> Error {
+        Error::config(format!(
+            "{}: {what} in {}; run `etl-job prepare` once",
+            self.name,
+            self.config.shown()
+        ))
+    }
+}

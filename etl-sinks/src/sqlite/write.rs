@@ -1,0 +1,190 @@
+//! Rows into the file: through a temporary stage table and three statements, or appended.
+
+use etl_core::StreamSchema;
+use etl_core::error::{Error, Result};
+use etl_core::sink::Counts;
+use etl_sql::sqlite::{error, quote, types};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::sqlite::Settings;
+use crate::sqlite::encode::Rows;
+use crate::sqlite::session::Session;
+
+/// Bound values per statement: enough that statements cost little, few enough that each is cheap
+/// to prepare. SQLite's own bound is 32,766.
+const VALUES: usize = 4_000;
+/// The most columns that one row's statement can bind.
+const MOST_COLUMNS: usize = 32_000;
+
+/// A target table, and the statements that write to it.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// `pipeline/stream`, for messages.
+    pub(super) name: String,
+    pub(super) schema: StreamSchema,
+    pub(super) null_specials: bool,
+    create_stage: String,
+    delete: String,
+    /// Absent if there is nothing beside the key.
+    update: Option<String>,
+    insert: String,
+    append: String,
+}
+
+impl Target {
+    pub(super) fn new(settings: &Settings, schema: &StreamSchema) -> Result<Self> {
+        let table = quote::name(&settings.table)?;
+        let columns: Vec<String> =
+            schema.schema.fields().iter().map(|field| field.name().clone()).collect();
+        if columns.len() > MOST_COLUMNS {
+            return Err(Error::config(format!("{}: too many columns for SQLite", schema.name)));
+        }
+        let all = quote::names("", &columns)?;
+        let (mut stage, mut staged, mut differs, mut set) = (vec![], vec![], vec![], vec![]);
+        let (mut keys, mut key_stage, mut joined) = (vec![], vec![], vec![]);
+        for (index, field) in schema.schema.fields().iter().enumerate() {
+            let name = quote::name(field.name())?;
+            stage.push(format!("c{index} {}", types::declared_for(field)?));
+            staged.push(format!("s.c{index}"));
+            if schema.is_key(field.name()) {
+                keys.push(format!("t.{name}"));
+                key_stage.push(format!("c{index}"));
+                // The plus keeps the planner from walking the target and looking into the stage.
+                joined.push(format!("t.{name} = +s.c{index}"));
+            } else {
+                set.push(format!("{name} = s.c{index}"));
+                // Bytes decide, whatever collation the table declares.
+                differs.push(format!("t.{name} COLLATE BINARY IS NOT s.c{index}"));
+            }
+        }
+        let (stage, staged, joined) = (stage.join(", "), staged.join(", "), joined.join(" AND "));
+        let (keys, key_stage) = (keys.join(", "), key_stage.join(", "));
+        Ok(Self {
+            name: schema.name.clone(),
+            schema: schema.clone(),
+            null_specials: settings.stream.config.on_special
+                == etl_core::connector::OnSpecial::Null,
+            create_stage: format!(
+                "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {stage}, PRIMARY KEY \
+                 ({key_stage})) WITHOUT ROWID"
+            ),
+            delete: format!(
+                "DELETE FROM main.{table} AS t WHERE ({keys}) IN (SELECT {key_stage} FROM \
+                 temp.etl_stage WHERE d = 1)"
+            ),
+            update: (!set.is_empty()).then(|| {
+                format!(
+                    "UPDATE main.{table} AS t SET {} FROM temp.etl_stage AS s WHERE s.d = 0 AND \
+                     {joined} AND ({})",
+                    set.join(", "),
+                    differs.join(" OR ")
+                )
+            }),
+            insert: format!(
+                "INSERT INTO main.{table} ({all}) SELECT {staged} FROM temp.etl_stage AS s WHERE \
+                 s.d = 0 AND NOT EXISTS (SELECT 1 FROM main.{table} AS t WHERE {joined})"
+            ),
+            append: format!("INSERT INTO main.{table} ({all}) VALUES "),
+        })
+    }
+}
+
+/// Fills the stage. Outside of the transaction that commits: the file's write lock is not held.
+pub(super) async fn stage(session: &mut Session, target: &Target, rows: &Rows<'_>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    if session.staged {
+        session.run("DELETE FROM temp.etl_stage", "emptying the stage").await?;
+    } else {
+        run(session, target.create_stage.clone(), "creating the stage").await?;
+        session.staged = true;
+    }
+    session.run("BEGIN", "filling the stage").await?;
+    insert_values(session, "INSERT INTO temp.etl_stage VALUES ", rows, true).await?;
+    session.run("COMMIT", "filling the stage").await
+}
+
+/// Brings the target to what the stage says.
+pub(super) async fn apply(
+    session: &mut Session,
+    target: &Target,
+    rows: &Rows<'_>,
+) -> Result<Counts> {
+    let mut counts = Counts::default();
+    if rows.is_empty() {
+        return Ok(counts);
+    }
+    if rows.deletes() > 0 {
+        counts.deleted = run(session, target.delete.clone(), "deleting rows").await?;
+    }
+    let upserts = rows.len() - rows.deletes();
+    if upserts > 0 {
+        if let Some(update) = &target.update {
+            counts.updated = run(session, update.clone(), "updating rows").await?;
+        }
+        counts.inserted = run(session, target.insert.clone(), "inserting rows").await?;
+    }
+    let upserts = u64::try_from(upserts).unwrap_or(u64::MAX);
+    counts.unchanged = upserts.checked_sub(counts.updated + counts.inserted).ok_or_else(|| {
+        Error::internal("more rows were written than the batch has: is the key unique?")
+    })?;
+    Ok(counts)
+}
+
+/// Inserts every row as a new version.
+pub(super) async fn append(
+    session: &mut Session,
+    target: &Target,
+    rows: &Rows<'_>,
+) -> Result<Counts> {
+    if rows.deletes() > 0 {
+        return Err(Error::internal("a delete in append mode, which never takes a row back"));
+    }
+    insert_values(session, &target.append, rows, false).await?;
+    Ok(Counts { inserted: u64::try_from(rows.len()).unwrap_or(u64::MAX), ..Counts::default() })
+}
+
+async fn run(session: &mut Session, statement: String, doing: &str) -> Result<u64> {
+    let done = session
+        .connection
+        .execute(AssertSqlSafe(statement))
+        .await
+        .map_err(|cause| error::classify(cause, doing))?;
+    Ok(done.rows_affected())
+}
+
+/// Inserts all rows, many per statement.
+async fn insert_values(
+    session: &mut Session,
+    into: &str,
+    rows: &Rows<'_>,
+    kinds: bool,
+) -> Result<()> {
+    let width = rows.width() + usize::from(kinds);
+    let row = format!("({})", vec!["?"; width].join(","));
+    let most = (VALUES / width).max(1);
+    let full = format!("{into}{}", vec![row.as_str(); most].join(","));
+    let mut from = 0;
+    while from < rows.len() {
+        let to = rows.len().min(from + most);
+        let mut values = SqliteArguments::default();
+        for index in from..to {
+            rows.bind(&mut values, index, kinds)?;
+        }
+        let whole = to - from == most;
+        let statement = if whole {
+            full.clone()
+        } else {
+            format!("{into}{}", vec![row.as_str(); to - from].join(","))
+        };
+        sqlx::query_with(AssertSqlSafe(statement), values)
+            .persistent(whole)
+            .execute(&mut session.connection)
+            .await
+            .map_err(|cause| error::classify(cause, "sending rows"))?;
+        from = to;
+    }
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! One pass over a snapshot, in the order of cursor and key.
+
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::SchemaRef;
+use etl_core::connector::{FilterExit, Mode};
+use etl_core::error::{Error, Result};
+use etl_core::{Batch, BatchLimits, Changes, Progress};
+use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
+use etl_sql::sqlite::text::{self, Form};
+use etl_sql::sqlite::{error, quote};
+use futures::channel::mpsc::Sender;
+use futures::{SinkExt, StreamExt};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe, Executor, Row};
+
+use crate::sqlite::Settings;
+use crate::sqlite::decode::{Columns, Stored};
+use crate::sqlite::horizon;
+use crate::sqlite::place::{KeyPart, Moment, Place, Scan};
+use crate::sqlite::shape::Shape;
+
+/// A snapshot of the file and where to read on in it.
+pub(super) struct Sweep {
+    settings: Arc<Settings>,
+    connection: SqliteConnection,
+    shape: Shape,
+    place: Place,
+    form: Option<Form>,
+    limits: BatchLimits,
+}
+
+impl Sweep {
+    /// Takes the snapshot.
+    ///
+    /// # Errors
+    /// `Schema` if the table is not as it was `described`; else as opening and reading the file.
+    pub(super) async fn begin(
+        settings: Arc<Settings>,
+        described: Option<SchemaRef>,
+        mut place: Place,
+        limits: BatchLimits,
+    ) -> Result<Self> {
+        // The order is what makes the horizon true: first the lock, then the snapshot.
+        let writers = horizon::probe(&settings).await?;
+        let mut connection = connect(&settings.config, Access::Read, BUSY_TIMEOUT).await?;
+        connection
+            .execute("BEGIN")
+            .await
+            .map_err(|cause| error::classify(cause, "beginning to read"))?;
+        let shape = Shape::of(&mut connection, &settings).await?;
+        if described.is_some_and(|described| described != shape.stream.schema) {
+            return Err(Error::schema(format!(
+                "{}: table {} has changed since the run began; run again",
+                settings.name, settings.table
+            )));
+        }
+        let newest = horizon::newest(&mut connection, &settings, &shape.table.name).await?;
+        // A sweep that goes on keeps its horizon: a later one would let rows slip through that
+        // were committed meanwhile below it, behind the place where it goes on.
+        if place.scan.is_none() {
+            place.h =
+                horizon::of_new_sweep(&mut connection, &settings, &place, writers, newest).await?;
+        }
+        let form = newest.map(|(form, _)| form);
+        let mut sweep = Self { settings, connection, shape, place, form, limits };
+        sweep.check_forms().await?;
+        Ok(sweep)
+    }
+
+    /// Sends every batch, then ends; or an error, and ends.
+    pub(super) async fn run(mut self, mut batches: Sender<Result<Batch>>) {
+        if let Err(error) = self.read(&mut batches).await {
+            // Without a receiver there is nobody to tell.
+            drop(batches.send(Err(error)).await);
+        }
+    }
+
+    /// Looks for cursors below the start that another form has put there: sorted as text, they
+    /// would never be read. What sorts above the start is read, and checked then.
+    async fn check_forms(&mut self) -> Result<()> {
+        let (Some(form), Some(low)) = (self.form, self.place.low) else { return Ok(()) };
+        let doing = "looking for timestamps of another form";
+        let low = self.written(form, low)?;
+        let (cursor, table) =
+            (quote::name(self.settings.cursor())?, quote::name(&self.shape.table.name)?);
+        let sample = form.write(0).unwrap_or_default();
+        let separator = sample.get(10..11).unwrap_or_default();
+        let last = if sample.ends_with('Z') { "=" } else { "<>" };
+        let statement = format!(
+            "SELECT EXISTS (SELECT 1 FROM main.{table} AS t WHERE t.{cursor} < '') OR EXISTS \
+             (SELECT 1 FROM main.{table} AS t WHERE t.{cursor} COLLATE BINARY >= ? AND t.{cursor} \
+             COLLATE BINARY < ? AND NOT (length(t.{cursor}) = {} AND substr(t.{cursor}, 11, 1) = \
+             {} AND substr(t.{cursor}, -1) {last} 'Z'))",
+            sample.len(),
+            quote::text(separator)
+        );
+        let found: bool = sqlx::query_scalar(AssertSqlSafe(statement))
+            .bind(low.get(0..10).unwrap_or_default().to_owned())
+            .bind(low)
+            .fetch_one(&mut self.connection)
+            .await
+            .map_err(|cause| error::classify(cause, doing))?;
+        if found { Err(self.mixed(form, "a row below the position")) } else { Ok(()) }
+    }
+
+    fn mixed(&self, form: Form, row: &str) -> Error {
+        Error::data(format!(
+            "{}: cursor column {}: {row} has another form than {form}, which the column's newest \
+             value has; texts of different forms do not sort as their times do. Write the column \
+             in one form, in its DEFAULT, its triggers and in the rows that are there",
+            self.settings.name,
+            self.settings.cursor()
+        ))
+    }
+
+    /// A moment as the cursor column writes it.
+    fn written(&self, form: Form, moment: Moment) -> Result<String> {
+        form.write(moment.0 + self.settings.utc_offset_micros)
+            .ok_or_else(|| Error::config("the stored position holds a time that has no text"))
+    }
+
+    async fn read(&mut self, batches: &mut Sender<Result<Batch>>) -> Result<()> {
+        let Some((statement, values)) = self.statement()? else {
+            return send(batches, self.last(&mut Reading::new(&self.shape, &self.place)?)?).await;
+        };
+        let mut reading = Reading::new(&self.shape, &self.place)?;
+        // The rows borrow the connection; everything else is needed beside it.
+        let Self { settings, connection, shape, place, form, limits } = self;
+        let view = View { settings, shape, place, form: *form };
+        let mut rows = sqlx::query_with(AssertSqlSafe(statement), values).fetch(connection);
+        while let Some(row) = rows.next().await {
+            let row = row.map_err(|cause| error::classify(cause, "reading rows"))?;
+            view.take(&mut reading, row)?;
+            if reading.is_full(*limits) {
+                send(batches, view.batch(&mut reading)?).await?;
+            }
+            // What lies above the horizon is delivered early; too much of it may wait.
+            if reading.early >= settings.stream.config.cursor.max_reread {
+                break;
+            }
+        }
+        drop(rows);
+        let last = self.last(&mut reading)?;
+        send(batches, last).await
+    }
+
+    /// The batch that ends the sweep, with the rows that are left.
+    fn last(&self, reading: &mut Reading) -> Result<Batch> {
+        let Self { settings, shape, place, form, .. } = self;
+        let view = View { settings, shape, place, form: *form };
+        let exact = settings.stream.config.mode == Mode::Append;
+        let after = place.after(reading.last.as_ref().map(|(moment, _)| *moment), exact);
+        view.ended(reading, &after)
+    }
+
+    /// The statement that reads what is left of the sweep; none if nothing may be read.
+    fn statement(&self) -> Result<Option<(String, SqliteArguments)>> {
+        let Some(form) = self.form else { return Ok(None) };
+        let config = &self.settings.stream.config;
+        // Named as in the config: SQLite would name them as the table spells them.
+        let columns = config.select.iter().map(|name| {
+            let name = quote::name(name)?;
+            Ok(format!("t.{name} AS {name}"))
+        });
+        let columns = columns.collect::<Result<Vec<_>>>()?.join(", ");
+        let cursor = format!("t.{}", quote::name(&config.cursor.column)?);
+        let keys: Vec<_> = config
+            .primary_key
+            .iter()
+            .map(|name| Ok(format!("t.{} COLLATE BINARY", quote::name(name)?)))
+            .collect::<Result<_>>()?;
+        let order = format!("{cursor} COLLATE BINARY, {}", keys.join(", "));
+        let mut values = SqliteArguments::default();
+        let mut conditions = vec![format!("{cursor} IS NOT NULL")];
+        if let Some(scan) = &self.place.scan {
+            let marks = vec!["?"; keys.len() + 1].join(", ");
+            conditions.push(format!("({order}) > ({marks})"));
+            bind(&mut values, self.written(form, scan.cursor)?)?;
+            if scan.key.len() != keys.len() {
+                return Err(Error::config("the stored position has another key than the stream"));
+            }
+            for part in &scan.key {
+                match part {
+                    KeyPart::Integer(number) => bind(&mut values, *number)?,
+                    KeyPart::Text(text) => bind(&mut values, text.clone())?,
+                    KeyPart::Blob { hex } => bind(&mut values, KeyPart::bytes(hex)?)?,
+                }
+            }
+        } else if let Some(low) = self.place.low {
+            conditions.push(format!("{cursor} COLLATE BINARY >= ?"));
+            bind(&mut values, self.written(form, low)?)?;
+        }
+        if config.mode == Mode::Append {
+            // What may still change or be preceded is not appended: it could not be taken back.
+            let Some(h) = self.place.h else { return Ok(None) };
+            conditions.push(format!("{cursor} COLLATE BINARY < ?"));
+            bind(&mut values, self.written(form, h)?)?;
+        }
+        let table = quote::name(&self.shape.table.name)?;
+        let conditions = conditions.join(" AND ");
+        let statement =
+            format!("SELECT {columns} FROM main.{table} AS t WHERE {conditions} ORDER BY {order}");
+        Ok(Some((statement, values)))
+    }
+}
+
+fn bind<'q, T>(values: &mut SqliteArguments, value: T) -> Result<()>
+where
+    T: sqlx::Encode<'q, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
+{
+    Arguments::add(values, value)
+        .map_err(|cause| Error::internal("binding a value").with_source(cause))
+}
+
+async fn send(batches: &mut Sender<Result<Batch>>, batch: Batch) -> Result<()> {
+    let closed = |_| Error::transient("the reader of this sweep is gone");
+    batches.send(Ok(batch)).await.map_err(closed)
+}
+
+/// The rows of the batch that is being filled, and how far the sweep has come.
+struct Reading {
+    columns: Columns,
+    last: Option<(Moment, SqliteRow)>,
+    read: u64,
+    reread: u64,
+    /// Rows above the horizon so far.
+    early: u64,
+}
+
+impl Reading {
+    fn new(shape: &Shape, place: &Place) -> Result<Self> {
+        debug_assert!(place.low <= place.h || place.h.is_none());
+        Ok(Self {
+            columns: Columns::new(&shape.stream.schema)?,
+            last: None,
+            read: 0,
+            reread: 0,
+            early: 0,
+        })
+    }
+
+    fn is_full(&self, limits: BatchLimits) -> bool {
+        self.columns.rows() >= limits.rows || self.columns.bytes() >= limits.bytes
+    }
+}
+
+/// What a sweep knows beside its connection.
+struct View<'a> {
+    settings: &'a Settings,
+    shape: &'a Shape,
+    place: &'a Place,
+    form: Option<Form>,
+}
+
+impl View<'_> {
+    fn take(&self, reading: &mut Reading, row: SqliteRow) -> Result<()> {
+        let moment = self.moment(&row)?;
+        reading.columns.push(&row).map_err(|(column, why)| self.refused(&row, &column, &why))?;
+        reading.read += 1;
+        reading.reread += u64::from(self.place.high.is_some_and(|high| moment <= high));
+        reading.early += u64::from(self.place.h.is_none_or(|h| moment >= h));
+        reading.last = Some((moment, row));
+        Ok(())
+    }
+
+    /// The row's cursor, which must have the form of all others.
+    fn moment(&self, row: &SqliteRow) -> Result<Moment> {
+        let cursor = self.settings.cursor();
+        let stored = stored(row, cursor).map_err(|why| self.refused(row, cursor, &why))?;
+        let read = match stored {
+            Stored::Text(text) => Form::read(text),
+            _ => None,
+        };
+        match read {
+            Some((form, micros)) if Some(form) == self.form => {
+                Ok(Moment(micros - self.settings.utc_offset_micros))
+            }
+            _ => {
+                let form = self.form.map_or_else(String::new, |form| form.to_string());
+                let why = format!(
+                    "it has another form than {form}, which the column's newest value has; texts \
+                     of different forms do not sort as their times do"
+                );
+                Err(self.refused(row, cursor, &why))
+            }
+        }
+    }
+
+    fn refused(&self, row: &SqliteRow, column: &str, why: &str) -> Error {
+        let key = self.settings.key().iter().map(|name| match stored(row, name) {
+            Ok(Stored::Integer(number)) => format!("{name}={number}"),
+            Ok(Stored::Text(text)) => format!("{name}={text}"),
+            _ => format!("{name}=?"),
+        });
+        let key = key.collect::<Vec<_>>().join(", ");
+        Error::data(format!("{}: column {column}, row {key}: {why}", self.settings.name))
+    }
+
+    /// A batch in the middle of the sweep.
+    fn batch(&self, reading: &mut Reading) -> Result<Batch> {
+        let (cursor, row) =
+            reading.last.as_ref().ok_or_else(|| Error::internal("a full batch without rows"))?;
+        let key = self.settings.key().iter().map(|name| match stored(row, name) {
+            Ok(Stored::Integer(number)) => Ok(KeyPart::Integer(number)),
+            Ok(Stored::Text(text)) => Ok(KeyPart::Text(text.to_owned())),
+            Ok(Stored::Blob(bytes)) => Ok(KeyPart::blob(bytes)),
+            _ => Err(self.refused(row, name, "it cannot be part of a key")),
+        });
+        let place = self.place.at(Scan { cursor: *cursor, key: key.collect::<Result<_>>()? });
+        self.ended(reading, &place)
+    }
+
+    /// The rows so far, reaching `place`.
+    fn ended(&self, reading: &mut Reading, place: &Place) -> Result<Batch> {
+        let progress = Progress {
+            read: std::mem::take(&mut reading.read),
+            reread: std::mem::take(&mut reading.reread),
+            horizon_micros: self.place.h.map(|Moment(micros)| micros),
+        };
+        let changes = self.changes(reading.columns.take()?)?;
+        tracing::trace!(
+            stream = self.settings.name,
+            rows = changes.len(),
+            h = progress.horizon_micros.map(text::shown),
+            "batch read"
+        );
+        Ok(Batch { changes, position: place.position()?, progress })
+    }
+
+    /// Rows that pass the filter, and deletes of those that do not.
+    fn changes(&self, records: RecordBatch) -> Result<Changes> {
+        let Some(filter) = &self.settings.filter else { return Ok(Changes::upserts(records)) };
+        debug_assert_eq!(records.schema_ref(), &self.shape.stream.schema);
+        let passes = filter.evaluate(&records)?;
+        match self.settings.stream.config.filter_exit() {
+            FilterExit::Delete => Changes::new(records, Some(!&passes)),
+            FilterExit::Keep => {
+                let kept = filter_record_batch(&records, &BooleanArray::new(passes, None))?;
+                Ok(Changes::upserts(kept))
+            }
+        }
+    }
+}
+
+fn stored<'r>(row: &'r SqliteRow, column: &str) -> Result<Stored<'r>, String> {
+    let raw = row.try_get_raw(column).map_err(|_| "it cannot be read".to_owned())?;
+    Stored::of(raw)
+}

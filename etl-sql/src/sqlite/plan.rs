@@ -1,0 +1,198 @@
+//! The statements that prepare a file: state tables, target table, the pipeline's checkpoint row.
+
+use etl_core::connector::Mode;
+use etl_core::error::{Error, Result};
+use etl_core::schema::StreamSchema;
+use etl_core::sink::Statement;
+
+use crate::sqlite::table::Table;
+use crate::sqlite::{quote, types};
+
+/// Where each pipeline's stream stands; compare-and-set on `sequence` and `run_id`.
+///
+/// `busy_since` is when runs began to find the pipeline busy; a claim empties it.
+const CHECKPOINT: &str = "\
+CREATE TABLE IF NOT EXISTS etl_checkpoint (
+  name        TEXT NOT NULL PRIMARY KEY,
+  position    TEXT,
+  definition  TEXT,
+  sequence    INTEGER NOT NULL,
+  run_id      TEXT,
+  lease_until TEXT,
+  busy_since  TEXT,
+  rows_total  INTEGER NOT NULL,
+  updated_at  TEXT NOT NULL
+)";
+
+/// One row per run, in the order in which they were claimed or ended.
+const RUN: &str = "\
+CREATE TABLE IF NOT EXISTS etl_run (
+  id               INTEGER PRIMARY KEY,
+  name             TEXT NOT NULL,
+  run_id           TEXT NOT NULL,
+  started_at       TEXT NOT NULL,
+  finished_at      TEXT,
+  outcome          TEXT NOT NULL,
+  rows_read        INTEGER NOT NULL DEFAULT 0,
+  rows_inserted    INTEGER NOT NULL DEFAULT 0,
+  rows_updated     INTEGER NOT NULL DEFAULT 0,
+  rows_written     INTEGER NOT NULL DEFAULT 0,
+  rows_deleted     INTEGER NOT NULL DEFAULT 0,
+  rows_unchanged   INTEGER NOT NULL DEFAULT 0,
+  rows_reread      INTEGER NOT NULL DEFAULT 0,
+  rows_quarantined INTEGER NOT NULL DEFAULT 0,
+  batches          INTEGER NOT NULL DEFAULT 0,
+  source_horizon   TEXT,
+  error_class      TEXT,
+  error_code       TEXT,
+  UNIQUE (name, run_id)
+)";
+
+/// The statements of `prepare`, in order. Each may run on a file that is prepared already.
+///
+/// # Errors
+/// `Schema` if a column has no form in SQLite.
+pub fn statements(stream: &StreamSchema, object: &str, mode: Mode) -> Result<Vec<Statement>> {
+    let statement = |name: &str, text: String| Statement { name: name.to_owned(), text };
+    let name = quote::text(&stream.name);
+    Ok(vec![
+        statement("state table etl_checkpoint", CHECKPOINT.to_owned()),
+        statement("state table etl_run", RUN.to_owned()),
+        statement(&format!("target table {object}"), target(stream, object, mode)?),
+        statement(
+            &format!("checkpoint row {}", stream.name),
+            format!(
+                "INSERT INTO etl_checkpoint (name, sequence, rows_total, updated_at)\nVALUES \
+                 ({name}, 0, 0, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))\nON CONFLICT (name) DO \
+                 NOTHING"
+            ),
+        ),
+    ])
+}
+
+/// The target table. Upserts find their rows by its primary key; appended versions have none.
+fn target(stream: &StreamSchema, object: &str, mode: Mode) -> Result<String> {
+    let table = quote::name(quote::table("object", object)?)?;
+    let rowid = mode == Mode::Upsert && single_integer_key(stream)?;
+    let mut parts = Vec::new();
+    for field in stream.schema.fields() {
+        let key = stream.is_key(field.name());
+        let declared = types::declared_for(field)
+            .map_err(|error| error.context(format!("{}: target {object}", stream.name)))?;
+        let not_null = if key || !field.is_nullable() { " NOT NULL" } else { "" };
+        let primary = if key && rowid { " PRIMARY KEY" } else { "" };
+        parts.push(format!("  {} {declared}{not_null}{primary}", quote::name(field.name())?));
+    }
+    if mode == Mode::Upsert && !rowid {
+        parts.push(format!("  PRIMARY KEY ({})", quote::names("", &stream.key)?));
+    }
+    let end = if mode == Mode::Upsert && !rowid { "\n) WITHOUT ROWID" } else { "\n)" };
+    Ok(format!("CREATE TABLE IF NOT EXISTS {table} (\n{}{end}", parts.join(",\n")))
+}
+
+fn single_integer_key(stream: &StreamSchema) -> Result<bool> {
+    let [key] = stream.key.as_slice() else { return Ok(false) };
+    let field = stream
+        .schema
+        .field_with_name(key)
+        .map_err(|_| Error::schema(format!("{}: key column {key} is not selected", stream.name)))?;
+    Ok(types::declared_for(field)? == "INTEGER")
+}
+
+/// What of a target table differs from the plan; empty if the stream can be written to it.
+///
+/// Columns that the stream does not have must be nullable or have a default.
+///
+/// # Errors
+/// `Schema` if a column has no form in SQLite.
+pub fn differences(stream: &StreamSchema, table: &Table, mode: Mode) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for field in stream.schema.fields() {
+        let name = field.name();
+        let planned = types::declared_for(field)?;
+        let Some(column) = table.column(name) else {
+            found.push(format!("column {name} {planned} is missing"));
+            continue;
+        };
+        if column.generated {
+            found.push(format!("column {name} is computed by the table and cannot be written"));
+        } else if !types::keeps(&column.declared, &planned) {
+            found.push(format!(
+                "column {name} is {}, it must be {planned} for {}",
+                if column.declared.is_empty() { "undeclared" } else { &column.declared },
+                field.data_type()
+            ));
+        } else if !column.nullable && field.is_nullable() && !stream.is_key(name) {
+            found.push(format!("column {name} is NOT NULL, but the stream's may be NULL"));
+        }
+    }
+    for column in &table.columns {
+        let ours =
+            stream.schema.fields().iter().any(|f| f.name().eq_ignore_ascii_case(&column.name));
+        if !ours && !column.nullable && column.default.is_none() && !column.generated {
+            found.push(format!(
+                "column {} is NOT NULL without a default, and the stream has no such column",
+                column.name
+            ));
+        }
+    }
+    found.extend(key_difference(stream, table, mode));
+    Ok(found)
+}
+
+fn key_difference(stream: &StreamSchema, table: &Table, mode: Mode) -> Option<String> {
+    let key = stream.key.join(", ");
+    if mode == Mode::Append {
+        return table.is_unique(&stream.key).then(|| {
+            format!("({key}) is unique, but append keeps every version of a row: drop that key")
+        });
+    }
+    let same = |columns: &[String]| {
+        columns.len() == stream.key.len()
+            && columns.iter().all(|c| stream.key.iter().any(|k| k.eq_ignore_ascii_case(c)))
+    };
+    let Some(index) =
+        table.indexes.iter().find(|index| index.unique && !index.partial && same(&index.columns))
+    else {
+        return Some(format!("there is no primary key or unique index on exactly ({key})"));
+    };
+    let loose = index.collations.iter().find(|name| *name != "BINARY")?;
+    Some(format!("the key ({key}) has collation {loose}; it must be BINARY"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    fn stream(key: &[&str]) -> StreamSchema {
+        StreamSchema {
+            name: "p/orders".to_owned(),
+            schema: Arc::new(Schema::new(vec![
+                Field::new("id", DataType::Int64, false),
+                Field::new("part", DataType::Utf8, false),
+                Field::new("amount", DataType::Decimal128(18, 2), true),
+            ])),
+            key: key.iter().map(|name| (*name).to_owned()).collect(),
+            definition: etl_core::Definition::default(),
+        }
+    }
+
+    #[test]
+    fn an_upsert_target_has_the_key_as_its_primary_key() {
+        let text = target(&stream(&["id"]), "orders", Mode::Upsert).unwrap();
+        assert!(text.contains("\"id\" INTEGER NOT NULL PRIMARY KEY"), "{text}");
+        assert!(text.contains("\"amount\" DECIMAL_TEXT(18,2)\n"), "{text}");
+        let text = target(&stream(&["id", "part"]), "orders", Mode::Upsert).unwrap();
+        assert!(text.contains("PRIMARY KEY (\"id\", \"part\")\n) WITHOUT ROWID"), "{text}");
+    }
+
+    #[test]
+    fn an_append_target_has_no_key() {
+        let text = target(&stream(&["id"]), "orders", Mode::Append).unwrap();
+        assert!(!text.contains("PRIMARY KEY"), "{text}");
+    }
+}

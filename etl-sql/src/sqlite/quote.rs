@@ -1,0 +1,75 @@
+//! Names and texts inside SQL.
+
+use etl_core::error::{Error, Result};
+
+/// A name in double quotes.
+///
+/// # Errors
+/// `Config` if the name is empty or holds a NUL, which would end the statement.
+pub fn name(name: &str) -> Result<String> {
+    if name.is_empty() || name.contains('\0') {
+        return Err(Error::config(format!("{name:?} cannot be the name of a column or table")));
+    }
+    Ok(format!("\"{}\"", name.replace('"', "\"\"")))
+}
+
+/// The names of `names`, quoted, each behind `prefix`, with commas.
+///
+/// # Errors
+/// As [`name`].
+pub fn names(prefix: &str, names: &[String]) -> Result<String> {
+    let quoted: Vec<_> =
+        names.iter().map(|one| Ok(format!("{prefix}{}", name(one)?))).collect::<Result<_>>()?;
+    Ok(quoted.join(", "))
+}
+
+/// A text as a literal. A NUL, which a literal cannot hold, is written as `char(0)`.
+#[must_use]
+pub fn text(text: &str) -> String {
+    let parts: Vec<_> =
+        text.split('\0').map(|part| format!("'{}'", part.replace('\'', "''"))).collect();
+    if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join("||char(0)||")) }
+}
+
+/// The table that a config names: `orders` or `main.orders`. SQLite has no other schemas.
+///
+/// # Errors
+/// `Config` if there is another schema in front, or the name is one of SQLite's own.
+pub fn table<'a>(key: &str, object: &'a str) -> Result<&'a str> {
+    let table = match object.split_once('.') {
+        Some((schema, table)) if schema.eq_ignore_ascii_case("main") => table,
+        Some((schema, table)) => {
+            return Err(Error::config(format!(
+                "{key}: SQLite has no schema {schema}; write {table} instead of {object}"
+            )));
+        }
+        None => object,
+    };
+    if table.is_empty() || table.to_ascii_lowercase().starts_with("sqlite_") {
+        return Err(Error::config(format!("{key}: \"{object}\" cannot be a table of SQLite")));
+    }
+    name(table)?;
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_named_without_a_schema() {
+        assert_eq!(table("object", "orders").unwrap(), "orders");
+        assert_eq!(table("object", "MAIN.orders").unwrap(), "orders");
+        let error = table("object", "dbo.orders").unwrap_err();
+        assert!(error.to_string().contains("write orders instead of dbo.orders"), "{error}");
+        assert!(table("object", "sqlite_schema").is_err());
+    }
+
+    #[test]
+    fn a_quote_in_a_name_or_text_is_doubled() {
+        assert_eq!(name("a\"b").unwrap(), "\"a\"\"b\"");
+        assert_eq!(text("it's"), "'it''s'");
+        assert_eq!(text("a\0b"), "('a'||char(0)||'b')");
+        assert!(name("").is_err() && name("a\0").is_err());
+    }
+}
