@@ -6,5 +6,5 @@ mod postgres;
 mod tsql;
 
 mod support {
-    pub mod binary; // runs the real program
+    pub(crate) mod binary; // runs the real program
 }

@@ -57,14 +57,19 @@ pub fn panics_to_json() {
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_default();
         let place = panic.location().map_or_else(String::new, ToString::to_string);
-        let line = json!({
-            "timestamp": now(),
-            "level": "ERROR",
-            "target": "panic",
-            "message": secrets::redact(&format!("a defect: panicked at {place}: {message}")),
-        });
-        writeln!(std::io::stderr().lock(), "{}", ascii_controls(&line.to_string())).ok();
+        // Nobody left to read it is no reason to panic while panicking.
+        writeln!(std::io::stderr().lock(), "{}", panic_line(&place, &message)).ok();
     }));
+}
+
+fn panic_line(place: &str, message: &str) -> String {
+    let line = json!({
+        "timestamp": now(),
+        "level": "ERROR",
+        "message": safe(&format!("a defect: panicked at {place}: {message}")),
+        "target": "panic",
+    });
+    line.to_string()
 }
 
 fn now() -> String {
@@ -246,6 +251,16 @@ mod tests {
         let text = logged(Style::Text, || tracing::info!("{hostile}"));
         assert_eq!(text.matches('\u{1b}').count(), 1, "{text:?}");
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_is_one_line_without_secrets() {
+        secrets::remember("canary-in-panic");
+        let line = panic_line("a.rs:1:2", "no \u{1b}[1m\nuse for canary-in-panic");
+        assert_eq!(line.lines().count(), 1);
+        let parsed: Value = serde_json::from_str(&line).unwrap();
+        let expected = "a defect: panicked at a.rs:1:2: no \\u{1b}[1m\nuse for [secret]";
+        assert_eq!(parsed["message"], expected);
     }
 
     #[test]

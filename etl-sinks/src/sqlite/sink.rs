@@ -65,7 +65,9 @@ impl SqliteSink {
     ) -> Result<Counts> {
         let name = &self.settings.name;
         session.begin("taking the file's write lock").await?;
-        if let Standing::Committed = state::standing(&mut session.connection, name, batch, fence).await? {
+        if let Standing::Committed =
+            state::standing(&mut session.connection, name, batch, fence).await?
+        {
             let total = state::tally(&mut session.connection, name, fence.run).await?;
             session.roll_back("giving the write lock back").await?;
             return Ok(since(&total, &self.tally));

@@ -1,6 +1,6 @@
 //! Runs that meet, are stopped, are killed, and go on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Demo;
 use crate::support::binary::{Running, command, run};
@@ -62,19 +62,25 @@ async fn a_killed_run_is_waited_out_and_gone_on_with() {
     assert_eq!(source, target);
 }
 
-#[test]
-fn a_second_signal_ends_it_at_once_with_75() {
-    let demo = Demo::new();
-    // Somebody holds the source so that the run waits for it.
-    demo.add("lease: { ttl: 1h }\n");
-    let mut every = command(&["run", &demo.file(), "--json", "--every", "1h"]);
-    every.env("RUST_LOG", "debug");
-    let mut running = Running::start(every);
-    running.wait_for("run ended");
-    running.signal("INT");
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_with_75() {
+    let demo = slow();
+    let mut running = start(&demo);
+    running.wait_for("batch committed");
+    // Somebody holds the target, so that the batch on its way cannot end.
+    let mut holder = demo.target().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut holder).await.unwrap();
+    running.signal("TERM");
     running.wait_for("asked to stop");
-    // Without work to end it stops by itself; exit 0.
-    running.end().expect(0);
+    let started = Instant::now();
+    running.signal("INT");
+    let said = running.end().expect(75);
+    assert!(started.elapsed() < Duration::from_secs(3), "{said:?}");
+    assert!(said.stderr.contains("a second time"), "{said:?}");
+    drop(holder);
+    assert_eq!(demo.run().expect(0).last()["outcome"], "success");
+    let (source, target) = demo.contents().await;
+    assert_eq!(source, target);
 }
 
 #[test]
@@ -148,6 +154,5 @@ fn a_deadline_ends_a_run_between_batches() {
     let said = run(&["run", &file, "--json", "--full-refresh", "--deadline", "100ms"]);
     let summary = said.last();
     assert_eq!(summary["outcome"], "stopped", "{said:?}");
-    std::thread::sleep(Duration::from_millis(10));
     assert_eq!(demo.run().expect(0).last()["outcome"], "success");
 }

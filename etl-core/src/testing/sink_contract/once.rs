@@ -60,7 +60,7 @@ pub(super) async fn a_late_claim_of_the_same_run_is_not_taken_for_a_commit(
     session.put(1, &[Row::new(1)]).await?;
     // The first claim's answer was lost, the second was answered, and now the first arrives: the
     // sequence is one further and the run is ours, but nothing was committed.
-    let late = target.run(session.fence.run, TTL * 10).await?;
+    let late = target.run(session.fence.run, target.ttl() * 10).await?;
     check_eq!(late.claimed.sequence, session.fence.sequence + 1, "sequence after the late claim");
     let answer = session.put(2, &[Row::new(2)]).await;
     check_class!(answer, Class::Fenced, "a commit after a late claim of the same run");
