@@ -138,6 +138,32 @@ fn a_gateway_that_never_answers_holds_a_run_up_for_five_seconds_at_most() {
 }
 
 #[test]
+fn a_certificate_that_is_not_verified_is_a_metric_and_a_warning() {
+    let gateway = Listener::start("200 OK");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("p.yaml");
+    let text = format!(
+        "version: 1\npipeline: p\n\
+         source: {{ type: postgres, url: 'postgres://u@127.0.0.1:1/db', tls: disable }}\n\
+         target: {{ type: sqlite, path: t.db }}\n\
+         telemetry: {{ pushgateway: 'http://{}' }}\n\
+         streams:\n  s: {{ object: t, primary_key: [id], cursor: {{ column: id }}, select: [id] }}\n",
+        gateway.address
+    );
+    std::fs::write(&file, text).unwrap();
+    let arguments = ["run", file.to_str().unwrap(), "--json", "--deadline", "100ms"];
+    let said = Said::of(&command(&arguments).output().unwrap()).expect(75);
+    assert!(said.stderr.contains("the server's certificate is not verified"), "{said:?}");
+    assert_eq!(said.last()["outcome"], "failed");
+    let body = String::from_utf8(gateway.requests.recv_timeout(SECOND).unwrap().1).unwrap();
+    for (side, value) in [("source", 1), ("target", 0)] {
+        let line =
+            format!("etl_tls_unverified{{pipeline=\"p\",side=\"{side}\",stream=\"s\"}} {value}\n");
+        assert!(body.contains(&line), "{line} is not in {body}");
+    }
+}
+
+#[test]
 fn no_secret_is_in_any_output() {
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("pg-url");
