@@ -55,7 +55,7 @@ instruments! {
         "Runs by outcome: success, stopped, skipped, fenced, failed.";
     RUN_DURATION = "etl.run.duration", "etl_run_duration_seconds", "gauge", "s", [],
         "How long the last run took.";
-    TLS_UNVERIFIED = "etl.tls_unverified", "etl_tls_unverified", "gauge", "1", ["side"],
+    TLS_UNVERIFIED = "etl.tls_unverified", "etl_tls_unverified", "gauge", "{flag}", ["side"],
         "1 while a side's certificate is not verified, because the config says so.";
 }
 

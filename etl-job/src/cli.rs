@@ -15,7 +15,9 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done or skipped, 2 differences found, 64 usage or \
-    setting, 65 data, schema or definition, 70 defect, 75 temporary or fenced, 77 permission.";
+    setting, 65 data, schema or definition, 70 defect, 75 temporary or fenced, 77 permission.\n\
+    Environment: RUST_LOG (our crates; others stop at info), OTEL_EXPORTER_OTLP_ENDPOINT and \
+    ETL_PUSHGATEWAY_URL (metrics are pushed there after each run), ETL_METRICS_ADDR.";
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]

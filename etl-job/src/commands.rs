@@ -29,15 +29,19 @@ pub fn execute(command: Command) -> u8 {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };
-    let work = AssertUnwindSafe(|| runtime.block_on(Box::pin(dispatch(command))));
-    // The panic hook has said what happened.
-    let code = match std::panic::catch_unwind(work) {
-        Ok(Ok(code)) => code,
-        Ok(Err(error)) => failed(&error),
-        Err(_) => exit::DEFECT,
-    };
+    let code = outcome(|| runtime.block_on(Box::pin(dispatch(command))));
     runtime.shutdown_timeout(LINGER);
     code
+}
+
+/// The exit code of whatever way `work` ends.
+fn outcome(work: impl FnOnce() -> Result<u8>) -> u8 {
+    match std::panic::catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) => failed(&error),
+        // The panic hook has said what happened.
+        Err(_) => exit::DEFECT,
+    }
 }
 
 fn runtime() -> Result<Runtime> {
@@ -77,4 +81,16 @@ pub(crate) fn failed(error: &Error) -> u8 {
     let text = report::error(error);
     tracing::error!(class = error.class().as_str(), code = error.code(), "{text}");
     error.class().exit_code()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_with_70() {
+        assert_eq!(outcome(|| panic!("a defect")), exit::DEFECT);
+        assert_eq!(outcome(|| Ok(exit::DIFFERENT)), exit::DIFFERENT);
+        assert_eq!(outcome(|| Err(Error::permission("no"))), 77);
+    }
 }

@@ -216,25 +216,26 @@ pub fn error(error: &Error) -> String {
 
 /// The whole story of a run that failed: what, why, what was written, what to change.
 fn run_error(name: &str, failure: &Error, report: &RunReport) -> String {
-    let what = error(failure);
-    let what = if what.starts_with(name) { what } else { format!("{name}: {what}") };
-    format!("{what}. {}. {}", written(report), advice(failure.class()))
+    format!("{}. {}. {}", named(name, &error(failure)), written(report), advice(failure.class()))
+}
+
+/// `text` with the stream's name in front, and nowhere else: several layers put it there.
+pub(crate) fn named(name: &str, text: &str) -> String {
+    let name = format!("{name}: ");
+    format!("{name}{}", text.replace(&name, ""))
 }
 
 fn written(report: &RunReport) -> String {
-    let position = |position: Option<&Position>| {
-        position.map_or_else(|| "the beginning".to_owned(), ToString::to_string)
-    };
     if report.batches == 0 {
-        let from = position(report.checkpoint_from.as_ref());
-        return format!("Nothing was written; the next run begins at {from}");
+        return match &report.checkpoint_from {
+            Some(from) => format!("Nothing was written; the checkpoint stays at {from}"),
+            None => "Nothing was written; the checkpoint is unchanged".to_owned(),
+        };
     }
+    let to = report.checkpoint_to.as_ref().map_or("the beginning", Position::as_str);
     format!(
         "{} batches ({} rows written, {} deleted) are durable; the next run goes on at {}",
-        report.batches,
-        report.written,
-        report.deleted,
-        position(report.checkpoint_to.as_ref())
+        report.batches, report.written, report.deleted, to
     )
 }
 

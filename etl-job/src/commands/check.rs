@@ -33,8 +33,8 @@ pub async fn check(args: &FileAndJson) -> Result<u8> {
     let file = PipelineFile::load(&args.file, Secrets::Required)?;
     let mut code = exit::DONE;
     for stream in file.streams() {
-        let source = look(source_findings(&file, stream).await, "source");
-        let target = look(target_findings(&file, stream).await, "target");
+        let source = look(source_findings(&file, stream).await, "connecting");
+        let target = look(target_findings(&file, stream).await, "connecting");
         for (side, looked) in [("source", source), ("target", target)] {
             print(output, stream, side, &looked.findings);
             code = exit::worse(code, looked.code);
@@ -82,7 +82,8 @@ fn not_looked_at(error: Error) -> Error {
 fn print(output: Output, stream: &Stream, side: &'static str, findings: &[Finding]) {
     for finding in findings {
         let value = Found { pipeline: &stream.pipeline, stream: &stream.name, side, finding };
-        output.print(&value, &format!("{} {side}: {finding}", stream.full_name()));
+        let text = format!("{side}: {finding}");
+        output.print(&value, &report::named(&stream.full_name(), &text));
     }
 }
 

@@ -101,10 +101,10 @@ pub(crate) async fn carry(
     let run = Uuid::new_v4();
     let span =
         tracing::info_span!("run", pipeline = stream.pipeline, stream = stream.name, run = %run);
-    let finished =
-        carry_as(run, file, stream, wish, telemetry, stop).instrument(span.clone()).await;
+    let carried = carry_as(run, file, stream, wish, telemetry, stop).instrument(span.clone());
+    let finished = explained(carried.await, file);
     let summary = Summary::new(stream, &finished);
-    span.in_scope(|| tell(&finished, &summary));
+    span.in_scope(|| tell(&summary));
     output.print(&summary, &summary.text());
     (finished, summary)
 }
@@ -142,6 +142,30 @@ async fn carry_as(
     }
 }
 
+/// The same end; one that has a bad exit code without an error says why.
+fn explained(mut finished: Finished, file: &PipelineFile) -> Finished {
+    if finished.error.is_some() || finished.exit_code() == exit::DONE {
+        return finished;
+    }
+    let text = match finished.skipped_for {
+        Some(time) => format!(
+            "another run has held the pipeline for {}, which is longer than lease.max_skip ({}). \
+             Look for a run that hangs and end it; its lease then expires by itself",
+            humantime::format_duration(Duration::from_secs(time.as_secs())),
+            humantime::format_duration(file.lease().max_skip)
+        ),
+        None => {
+            "the deadline passed before one batch was durable; raise limits.deadline, or lower \
+                 limits.batch"
+                .to_owned()
+        }
+    };
+    let error = Error::transient(text);
+    finished.report.error_class = Some(error.class());
+    finished.error = Some(error);
+    finished
+}
+
 /// A run that failed before it had anything to run.
 fn not_begun(run: Uuid, stream: &Stream, error: Error, took: Duration) -> Finished {
     let mut report = RunReport::new(stream.full_name(), run);
@@ -152,7 +176,7 @@ fn not_begun(run: Uuid, stream: &Stream, error: Error, took: Duration) -> Finish
 }
 
 /// The run's end in the logs. On a terminal the summary below tells it already.
-fn tell(finished: &Finished, summary: &Summary) {
+fn tell(summary: &Summary) {
     if Style::of_stderr() == Style::Text {
         // Takes the progress line away. Nobody left to see it is no reason to fail.
         write!(std::io::stderr().lock(), "\r\u{1b}[K").ok();
@@ -162,9 +186,6 @@ fn tell(finished: &Finished, summary: &Summary) {
     if let Some(error) = &summary.error {
         tracing::error!(outcome, class = error.class, code = error.code, "{}", error.message);
         return;
-    }
-    if finished.skipped_too_long {
-        tracing::error!(outcome, "runs have been skipped for longer than lease.max_skip");
     }
     tracing::info!(
         outcome,
@@ -200,4 +221,36 @@ fn progress() -> Option<Observer> {
         );
         write!(std::io::stderr().lock(), "{line}").ok();
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "version: 1\npipeline: p\nsource: { type: a }\ntarget: { type: b }\n\
+        streams: { s: { object: t, primary_key: [i], cursor: { column: i }, select: [i] } }\n";
+
+    fn ended(outcome: Outcome, skipped_too_long: bool) -> Finished {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.yaml");
+        std::fs::write(&path, FILE).unwrap();
+        let file = PipelineFile::load(&path, Secrets::Required).unwrap();
+        let mut report = RunReport::new("p/s", Uuid::nil());
+        report.outcome = outcome;
+        let skipped_for = skipped_too_long.then(|| Duration::from_mins(31));
+        explained(Finished { report, error: None, skipped_for, skipped_too_long }, &file)
+    }
+
+    #[test]
+    fn an_exit_code_other_than_0_always_has_an_error() {
+        let skipped = ended(Outcome::Skipped, true);
+        assert_eq!(skipped.exit_code(), exit::TEMPORARY);
+        let text = skipped.error.unwrap().to_string();
+        assert!(text.contains("31m") && text.contains("lease.max_skip (30m)"), "{text}");
+        let stopped = ended(Outcome::Stopped, false);
+        assert_eq!(stopped.exit_code(), exit::TEMPORARY);
+        assert!(stopped.error.unwrap().to_string().contains("deadline"));
+        assert!(ended(Outcome::Skipped, false).error.is_none());
+        assert!(ended(Outcome::Success, false).error.is_none());
+    }
 }

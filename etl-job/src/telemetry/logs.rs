@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, Write as _};
 
 use chrono::{SecondsFormat, Utc};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -56,14 +57,19 @@ pub fn panics_to_json() {
             .or_else(|| payload.downcast_ref::<String>().cloned())
             .unwrap_or_default();
         let place = panic.location().map_or_else(String::new, ToString::to_string);
-        let line = json!({
-            "timestamp": now(),
-            "level": "ERROR",
-            "target": "panic",
-            "message": secrets::redact(&format!("a defect: panicked at {place}: {message}")),
-        });
-        writeln!(std::io::stderr().lock(), "{}", ascii_controls(&line.to_string())).ok();
+        // Nobody left to read it is no reason to panic while panicking.
+        writeln!(std::io::stderr().lock(), "{}", panic_line(&place, &message)).ok();
     }));
+}
+
+fn panic_line(place: &str, message: &str) -> String {
+    let line = json!({
+        "timestamp": now(),
+        "level": "ERROR",
+        "message": safe(&format!("a defect: panicked at {place}: {message}")),
+        "target": "panic",
+    });
+    line.to_string()
 }
 
 fn now() -> String {
@@ -93,15 +99,15 @@ where
         let metadata = event.metadata();
         match self {
             Self::Json => {
-                let mut line = Map::new();
-                line.insert("timestamp".to_owned(), now().into());
-                line.insert("level".to_owned(), metadata.level().as_str().into());
-                line.insert("target".to_owned(), metadata.target().into());
-                line.insert("message".to_owned(), fields.message.clone().into());
-                for (name, value) in fields.map {
-                    line.entry(name).or_insert(value);
-                }
-                let line = secrets::redact(&Value::Object(line).to_string());
+                let line = Line {
+                    timestamp: now(),
+                    level: metadata.level().as_str(),
+                    message: fields.message,
+                    target: metadata.target(),
+                    fields: fields.map,
+                };
+                let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+                let line = secrets::redact(&line);
                 writeln!(writer, "{}", ascii_controls(&line))
             }
             Self::Text => {
@@ -117,6 +123,17 @@ where
     }
 }
 
+/// A line, in the order in which people read it.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: String,
+    target: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
 /// An event's fields as JSON values, the message apart.
 #[derive(Default)]
 struct Fields {
@@ -129,6 +146,8 @@ impl Fields {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = safe_text(&text),
             ("message", other) => self.message = other.to_string(),
+            // They would stand there twice.
+            ("timestamp" | "level" | "target", _) => {}
             (name, Value::String(text)) => {
                 self.map.insert(name.to_owned(), safe_text(&text).into());
             }
@@ -232,6 +251,16 @@ mod tests {
         let text = logged(Style::Text, || tracing::info!("{hostile}"));
         assert_eq!(text.matches('\u{1b}').count(), 1, "{text:?}");
         assert_eq!(text.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_is_one_line_without_secrets() {
+        secrets::remember("canary-in-panic");
+        let line = panic_line("a.rs:1:2", "no \u{1b}[1m\nuse for canary-in-panic");
+        assert_eq!(line.lines().count(), 1);
+        let parsed: Value = serde_json::from_str(&line).unwrap();
+        let expected = "a defect: panicked at a.rs:1:2: no \\u{1b}[1m\nuse for [secret]";
+        assert_eq!(parsed["message"], expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// Where `etl-job` is: `ETL_JOB_BIN`, or built now, once, where this test's own binary lies.
-pub fn etl_job() -> &'static Path {
+pub(crate) fn etl_job() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(|| {
         if let Some(path) = std::env::var_os("ETL_JOB_BIN") {
@@ -30,7 +30,7 @@ pub fn etl_job() -> &'static Path {
 }
 
 /// `etl-job` with arguments, deaf to the environment of whoever runs the tests.
-pub fn command<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
+pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
     let mut command = Command::new(etl_job());
     command.args(arguments).stdin(Stdio::null());
     for name in [
@@ -50,14 +50,14 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Command {
 
 /// What a program that has ended said.
 #[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Said {
-    pub fn of(output: &Output) -> Self {
+    pub(crate) fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -66,37 +66,36 @@ impl Said {
     }
 
     /// Every line of stdout as JSON.
-    pub fn objects(&self) -> Vec<Value> {
+    pub(crate) fn objects(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The last line of stdout as JSON.
-    pub fn last(&self) -> Value {
+    pub(crate) fn last(&self) -> Value {
         self.objects().pop().unwrap_or_else(|| panic!("nothing on stdout: {self:?}"))
     }
 
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self
     }
 }
 
 /// Runs it to its end.
-pub fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Said {
+pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Said {
     Said::of(&command(arguments).output().unwrap())
 }
 
 /// A program that goes on while a test looks at it.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     lines: std::sync::mpsc::Receiver<String>,
     seen: String,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Self {
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -110,7 +109,7 @@ impl Running {
     }
 
     /// The first line of stderr that holds `text`.
-    pub fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let until = Instant::now() + Duration::from_secs(30);
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -127,13 +126,13 @@ impl Running {
         }
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> Said {
+    pub(crate) fn end(mut self) -> Said {
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
@@ -143,13 +142,13 @@ impl Running {
 }
 
 /// A server that takes one request at a time, answers with `status` and tells what it got.
-pub struct Listener {
-    pub address: String,
-    pub requests: std::sync::mpsc::Receiver<(String, Vec<u8>)>,
+pub(crate) struct Listener {
+    pub(crate) address: String,
+    pub(crate) requests: std::sync::mpsc::Receiver<(String, Vec<u8>)>,
 }
 
 impl Listener {
-    pub fn start(status: &'static str) -> Self {
+    pub(crate) fn start(status: &'static str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (sender, requests) = std::sync::mpsc::channel();
@@ -157,7 +156,8 @@ impl Listener {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let request = read_request(&mut stream);
-                let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                 std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
                 if sender.send(request).is_err() {
                     return;
@@ -191,7 +191,7 @@ fn read_request(stream: &mut std::net::TcpStream) -> (String, Vec<u8>) {
 }
 
 /// GET by hand.
-pub fn get(address: &str, path: &str) -> (String, String) {
+pub(crate) fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
