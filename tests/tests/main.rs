@@ -1,1 +1,4 @@
-//! .
+//! The integration tests, by what they prove.
+
+/// The server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults.
+mod double;

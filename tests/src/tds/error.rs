@@ -74,7 +74,9 @@ impl SqlError {
     /// Whether TRY in the same text catches it: not what compiling the text finds.
     pub(crate) fn catchable(&self) -> bool {
         let compiling = self.reach == Reach::Batch && self.number < 50_000;
-        (11..=19).contains(&self.class) && !compiling && !self.message.starts_with("double: not supported")
+        (11..=19).contains(&self.class)
+            && !compiling
+            && !self.message.starts_with("double: not supported")
     }
 
     pub(crate) fn at_line(mut self, line: u32) -> Self {
@@ -111,6 +113,10 @@ pub(crate) fn conversion(message: impl Into<String>) -> SqlError {
 }
 
 pub(crate) fn date_conversion() -> SqlError {
-    SqlError::new(241, 16, "Conversion failed when converting date and/or time from character string.")
-        .reach(Reach::Transaction)
+    SqlError::new(
+        241,
+        16,
+        "Conversion failed when converting date and/or time from character string.",
+    )
+    .reach(Reach::Transaction)
 }

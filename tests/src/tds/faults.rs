@@ -101,7 +101,10 @@ impl Fault {
     #[must_use]
     pub fn error_at(text: &str, number: i32, class: u8) -> Fault {
         let message = format!("fault {number}");
-        Fault::new(Point::Statement(text.to_owned()), Action::Error { number, class, state: 1, message })
+        Fault::new(
+            Point::Statement(text.to_owned()),
+            Action::Error { number, class, state: 1, message },
+        )
     }
 }
 

@@ -88,7 +88,9 @@ impl Server {
         let state = state(&options)?;
         let identity = match (&options.identity, options.encryption) {
             (_, Encryption::NotSupported) => None,
-            (Some((certificate, key)), _) => Some(Identity { certificate: certificate.clone(), key: key.clone() }),
+            (Some((certificate, key)), _) => {
+                Some(Identity { certificate: certificate.clone(), key: key.clone() })
+            }
             (None, _) => Some(tls::self_signed(&options.names)?),
         };
         let shared = Arc::new(Shared {
@@ -128,7 +130,9 @@ impl Server {
 }
 
 fn state(options: &Options) -> io::Result<State> {
-    let coll = |name: &str| Coll::parse(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message));
+    let coll = |name: &str| {
+        Coll::parse(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.message))
+    };
     let (server, database) = (coll(&options.server_collation)?, coll(&options.database_collation)?);
     let mut catalog = Catalog::new(&options.sa_password, server, database);
     for name in &options.databases {
@@ -252,7 +256,8 @@ impl Handle {
     /// Stops the server and waits for batches that run.
     pub fn shutdown(mut self) {
         self.stop();
-        let threads = self.shared.threads.lock().map(|mut t| std::mem::take(&mut *t)).unwrap_or_default();
+        let threads =
+            self.shared.threads.lock().map(|mut t| std::mem::take(&mut *t)).unwrap_or_default();
         for t in threads {
             // A session's thread that panicked has nothing left to wait for.
             let _ended = t.join();

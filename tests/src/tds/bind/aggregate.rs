@@ -45,7 +45,10 @@ impl Binder<'_, '_> {
         }
         let aggregate = self.aggregate(name, kind, args, distinct, star, within)?;
         let ty = aggregate.ty;
-        let label = aggregate.arg.as_ref().map_or(Label::None, |a| if ty.is_text() { a.label } else { Label::None });
+        let label = aggregate
+            .arg
+            .as_ref()
+            .map_or(Label::None, |a| if ty.is_text() { a.label } else { Label::None });
         let nullable = !matches!(kind, AggKind::Count | AggKind::CountStar | AggKind::CountBig);
         let kind = match over {
             Some(over) => self.window(WindowKind::Aggregate(aggregate), over)?,
@@ -69,12 +72,19 @@ impl Binder<'_, '_> {
     ) -> Result<Aggregate> {
         let expected = usize::from(!star) + usize::from(kind == AggKind::StringAgg);
         if args.len() != expected {
-            return Err(SqlError::new(174, 15, format!("The {} function requires {expected} argument(s).", name.to_lowercase()))
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                174,
+                15,
+                format!("The {} function requires {expected} argument(s).", name.to_lowercase()),
+            )
+            .reach(Reach::Batch));
         }
         let (aggregates, windows) = {
             let scope = self.scope();
-            (std::mem::replace(&mut scope.allow_aggregates, false), std::mem::replace(&mut scope.allow_windows, false))
+            (
+                std::mem::replace(&mut scope.allow_aggregates, false),
+                std::mem::replace(&mut scope.allow_windows, false),
+            )
         };
         let arg = args.first().map(|a| self.value(a)).transpose();
         let separator = args.get(1).map(|a| self.value(a)).transpose();
@@ -98,7 +108,11 @@ impl Binder<'_, '_> {
                     return Err(SqlError::new(
                         8117,
                         16,
-                        format!("Operand data type {} is invalid for {} operator.", other.name(), name.to_lowercase()),
+                        format!(
+                            "Operand data type {} is invalid for {} operator.",
+                            other.name(),
+                            name.to_lowercase()
+                        ),
                     )
                     .reach(Reach::Batch));
                 }
@@ -108,7 +122,10 @@ impl Binder<'_, '_> {
                     return Err(SqlError::new(
                         8117,
                         16,
-                        format!("Operand data type bit is invalid for {} operator.", name.to_lowercase()),
+                        format!(
+                            "Operand data type bit is invalid for {} operator.",
+                            name.to_lowercase()
+                        ),
                     )
                     .reach(Reach::Batch));
                 }
@@ -133,14 +150,21 @@ impl Binder<'_, '_> {
 
     fn ranking(&mut self, name: &str, args: &[Expr], over: Option<&Over>) -> Result<TExpr> {
         let over = over.ok_or_else(|| {
-            SqlError::new(10_753, 15, format!("The function '{}' must have an OVER clause.", name.to_lowercase()))
-                .reach(Reach::Batch)
+            SqlError::new(
+                10_753,
+                15,
+                format!("The function '{}' must have an OVER clause.", name.to_lowercase()),
+            )
+            .reach(Reach::Batch)
         })?;
         if over.order.is_empty() {
             return Err(SqlError::new(
                 4112,
                 15,
-                format!("The function '{}' must have an OVER clause with ORDER BY.", name.to_lowercase()),
+                format!(
+                    "The function '{}' must have an OVER clause with ORDER BY.",
+                    name.to_lowercase()
+                ),
             )
             .reach(Reach::Batch));
         }

@@ -15,7 +15,12 @@ pub(crate) fn convert_to(expr: TExpr, ty: SqlType) -> TExpr {
     if let Kind::Const(v) = &expr.kind {
         // Constants that convert are converted once; the others fail when they are reached.
         if let Ok(value) = convert::cast(v, expr.ty, ty, None) {
-            return TExpr { ty, label: expr.label, nullable: value.is_null(), kind: Kind::Const(value) };
+            return TExpr {
+                ty,
+                label: expr.label,
+                nullable: value.is_null(),
+                kind: Kind::Const(value),
+            };
         }
     }
     TExpr {
@@ -60,7 +65,9 @@ pub(crate) fn compare_collation(a: Label, b: Label, operation: &str) -> Result<O
 pub(crate) fn merge(a: Label, b: Label, operation: &str) -> Result<Label> {
     Ok(match (a, b) {
         (Label::None, x) | (x, Label::None) => x,
-        (Label::Explicit(x), Label::Explicit(y)) if x != y => return Err(collation_conflict(x, y, operation)),
+        (Label::Explicit(x), Label::Explicit(y)) if x != y => {
+            return Err(collation_conflict(x, y, operation));
+        }
         (Label::Explicit(x), _) | (_, Label::Explicit(x)) => Label::Explicit(x),
         (Label::Conflict(x, y), _) | (_, Label::Conflict(x, y)) => Label::Conflict(x, y),
         (Label::Implicit(x), Label::Implicit(y)) if x != y => Label::Conflict(x, y),
@@ -87,8 +94,16 @@ impl Binder<'_, '_> {
 
     fn text(&self, value: &str, wide: bool) -> TExpr {
         let n = if wide { utf16_len(value) } else { value.chars().count() };
-        let ty = if wide { SqlType::NVarChar(Len::of(n, 4000)) } else { SqlType::VarChar(Len::of(n, 8000)) };
-        let value = if wide { Value::str(value) } else { Value::str(crate::tds::types::codepage::lossy(value.to_owned())) };
+        let ty = if wide {
+            SqlType::NVarChar(Len::of(n, 4000))
+        } else {
+            SqlType::VarChar(Len::of(n, 8000))
+        };
+        let value = if wide {
+            Value::str(value)
+        } else {
+            Value::str(crate::tds::types::codepage::lossy(value.to_owned()))
+        };
         TExpr { ty, label: self.default_label(), nullable: false, kind: Kind::Const(value) }
     }
 
@@ -99,7 +114,9 @@ impl Binder<'_, '_> {
             Expr::Number(n) => number(n),
             Expr::Str(s) => Ok(self.text(s, false)),
             Expr::NStr(s) => Ok(self.text(s, true)),
-            Expr::Hex(b) => Ok(TExpr::constant(Value::bin(b), SqlType::VarBinary(Len::of(b.len(), 8000)))),
+            Expr::Hex(b) => {
+                Ok(TExpr::constant(Value::bin(b), SqlType::VarBinary(Len::of(b.len(), 8000))))
+            }
             Expr::Column(parts) => self.column(parts),
             Expr::Var(name) => self.variable(name),
             Expr::SysVar(name) => self.system_variable(name),
@@ -108,20 +125,32 @@ impl Binder<'_, '_> {
                 if !inner.ty.is_numeric() {
                     return Err(operand(inner.ty, "minus"));
                 }
-                Ok(TExpr { ty: inner.ty, label: Label::None, nullable: inner.nullable, kind: Kind::Negate(Box::new(inner)) })
+                Ok(TExpr {
+                    ty: inner.ty,
+                    label: Label::None,
+                    nullable: inner.nullable,
+                    kind: Kind::Negate(Box::new(inner)),
+                })
             }
             Expr::BitNot(inner) => {
                 let inner = self.value(inner)?;
                 if !inner.ty.is_integer() {
                     return Err(operand(inner.ty, "'~'"));
                 }
-                Ok(TExpr { ty: inner.ty, label: Label::None, nullable: inner.nullable, kind: Kind::BitNot(Box::new(inner)) })
+                Ok(TExpr {
+                    ty: inner.ty,
+                    label: Label::None,
+                    nullable: inner.nullable,
+                    kind: Kind::BitNot(Box::new(inner)),
+                })
             }
             Expr::Binary(op, a, b) if !op.is_comparison() => {
                 let (a, b) = (self.value(a)?, self.value(b)?);
                 arithmetic(*op, a, b)
             }
-            Expr::Case { operand, whens, otherwise } => self.case(operand.as_deref(), whens, otherwise.as_deref()),
+            Expr::Case { operand, whens, otherwise } => {
+                self.case(operand.as_deref(), whens, otherwise.as_deref())
+            }
             Expr::Cast { expr, ty, style, attempt } => {
                 let inner = self.value(expr)?;
                 let style = style.as_ref().map(|s| self.value(s)).transpose()?;
@@ -134,12 +163,18 @@ impl Binder<'_, '_> {
                     ty: *ty,
                     label,
                     nullable: inner.nullable || *attempt,
-                    kind: Kind::Cast { inner: Box::new(inner), style: style.map(Box::new), attempt: *attempt },
+                    kind: Kind::Cast {
+                        inner: Box::new(inner),
+                        style: style.map(Box::new),
+                        attempt: *attempt,
+                    },
                 })
             }
             Expr::Collate(inner, name) => {
                 let inner = self.value(inner)?;
-                let coll = if name.eq_ignore_ascii_case("DATABASE_DEFAULT") || name.eq_ignore_ascii_case("CATALOG_DEFAULT") {
+                let coll = if name.eq_ignore_ascii_case("DATABASE_DEFAULT")
+                    || name.eq_ignore_ascii_case("CATALOG_DEFAULT")
+                {
                     self.ctx.database_collation()
                 } else {
                     Coll::parse(name)?
@@ -148,7 +183,10 @@ impl Binder<'_, '_> {
                     return Err(SqlError::new(
                         447,
                         16,
-                        format!("Expression type {} is invalid for COLLATE clause.", inner.ty.name()),
+                        format!(
+                            "Expression type {} is invalid for COLLATE clause.",
+                            inner.ty.name()
+                        ),
                     )
                     .reach(Reach::Batch));
                 }
@@ -162,7 +200,12 @@ impl Binder<'_, '_> {
                 let [column] = plan.columns.as_slice() else {
                     return Err(one_column());
                 };
-                Ok(TExpr { ty: column.ty, label: column.label, nullable: true, kind: Kind::Subquery(Box::new(plan)) })
+                Ok(TExpr {
+                    ty: column.ty,
+                    label: column.label,
+                    nullable: true,
+                    kind: Kind::Subquery(Box::new(plan)),
+                })
             }
             Expr::AtTimeZone(..) => Err(unsupported("AT TIME ZONE")),
             _ => Err(SqlError::new(
@@ -193,9 +236,18 @@ impl Binder<'_, '_> {
                 if !qualifier.is_empty() && !source.answers_to(qualifier) {
                     continue;
                 }
-                if let Some(c) = source.columns.iter().position(|c| crate::tds::engine::catalog::same(&c.name, name)) {
+                if let Some(c) = source
+                    .columns
+                    .iter()
+                    .position(|c| crate::tds::engine::catalog::same(&c.name, name))
+                {
                     if hit.is_some() {
-                        return Err(SqlError::new(209, 16, format!("Ambiguous column name '{name}'.")).reach(Reach::Batch));
+                        return Err(SqlError::new(
+                            209,
+                            16,
+                            format!("Ambiguous column name '{name}'."),
+                        )
+                        .reach(Reach::Batch));
                     }
                     hit = Some((s, c));
                 }
@@ -225,7 +277,12 @@ impl Binder<'_, '_> {
         }
     }
 
-    fn case(&mut self, operand: Option<&Expr>, whens: &[(Expr, Expr)], otherwise: Option<&Expr>) -> Result<TExpr> {
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        whens: &[(Expr, Expr)],
+        otherwise: Option<&Expr>,
+    ) -> Result<TExpr> {
         let mut tests = Vec::new();
         let mut results = Vec::new();
         for (when, then) in whens {
@@ -377,19 +434,34 @@ pub(crate) fn compare_values(op: BinOp, a: TExpr, b: TExpr) -> Result<Pred> {
         // Property functions return sql_variant; the other side decides.
         let ty = if a.ty == SqlType::Variant { b.ty } else { a.ty };
         let coll = compare_collation(a.label, b.label, op.words())?;
-        return Ok(Pred::Compare { op, left: Box::new(convert_to(a, ty)), right: Box::new(convert_to(b, ty)), coll });
+        return Ok(Pred::Compare {
+            op,
+            left: Box::new(convert_to(a, ty)),
+            right: Box::new(convert_to(b, ty)),
+            coll,
+        });
     }
     let coll = if ty.is_text() { compare_collation(a.label, b.label, op.words())? } else { None };
     if !convert::implicit_allowed(a.ty, ty) || !convert::implicit_allowed(b.ty, ty) {
         return Err(SqlError::new(
             402,
             16,
-            format!("The data types {} and {} are incompatible in the {} operator.", a.ty.name(), b.ty.name(), op.words()),
+            format!(
+                "The data types {} and {} are incompatible in the {} operator.",
+                a.ty.name(),
+                b.ty.name(),
+                op.words()
+            ),
         )
         .reach(Reach::Batch));
     }
     let meet = comparison_type(ty);
-    Ok(Pred::Compare { op, left: Box::new(meet_in(a, meet)), right: Box::new(meet_in(b, meet)), coll })
+    Ok(Pred::Compare {
+        op,
+        left: Box::new(meet_in(a, meet)),
+        right: Box::new(meet_in(b, meet)),
+        coll,
+    })
 }
 
 /// Exact numbers and texts of the same family compare without conversion.
@@ -421,7 +493,10 @@ fn number(text: &str) -> Result<TExpr> {
     let (n, scale) = decimal::parse(text).ok_or_else(|| syntax(text))?;
     if scale == 0 && !text.contains('.') {
         if i32::try_from(n).is_ok() {
-            return Ok(TExpr::constant(Value::Int(i64::try_from(n).unwrap_or_default()), SqlType::Int));
+            return Ok(TExpr::constant(
+                Value::Int(i64::try_from(n).unwrap_or_default()),
+                SqlType::Int,
+            ));
         }
     }
     let digits = u8::try_from(n.unsigned_abs().to_string().len()).unwrap_or(39);
@@ -438,7 +513,12 @@ fn number(text: &str) -> Result<TExpr> {
 }
 
 fn operand(ty: SqlType, op: &str) -> SqlError {
-    SqlError::new(8117, 16, format!("Operand data type {} is invalid for {op} operator.", ty.name())).reach(Reach::Batch)
+    SqlError::new(
+        8117,
+        16,
+        format!("Operand data type {} is invalid for {op} operator.", ty.name()),
+    )
+    .reach(Reach::Batch)
 }
 
 pub(crate) fn arithmetic(op: BinOp, a: TExpr, b: TExpr) -> Result<TExpr> {
@@ -449,9 +529,13 @@ pub(crate) fn arithmetic(op: BinOp, a: TExpr, b: TExpr) -> Result<TExpr> {
             return concat(a, b);
         }
         if a.ty.is_binary() && b.ty.is_binary() {
-            let n = a.ty.len().map_or(8000, Len::units).saturating_add(b.ty.len().map_or(8000, Len::units));
+            let n =
+                a.ty.len()
+                    .map_or(8000, Len::units)
+                    .saturating_add(b.ty.len().map_or(8000, Len::units));
             let max = matches!(a.ty.len(), Some(Len::Max)) || matches!(b.ty.len(), Some(Len::Max));
-            let len = if max { Len::Max } else { Len::N(u16::try_from(n.min(8000)).unwrap_or(8000)) };
+            let len =
+                if max { Len::Max } else { Len::N(u16::try_from(n.min(8000)).unwrap_or(8000)) };
             return Ok(TExpr {
                 ty: SqlType::VarBinary(len),
                 label: Label::None,
@@ -467,7 +551,12 @@ pub(crate) fn arithmetic(op: BinOp, a: TExpr, b: TExpr) -> Result<TExpr> {
         }
         let ty = common(a.ty, b.ty);
         let (a, b) = (assign_cast(a, ty)?, assign_cast(b, ty)?);
-        return Ok(TExpr { ty, label: Label::None, nullable, kind: Kind::Arith(op, Box::new(a), Box::new(b)) });
+        return Ok(TExpr {
+            ty,
+            label: Label::None,
+            nullable,
+            kind: Kind::Arith(op, Box::new(a), Box::new(b)),
+        });
     }
     let mut ty = common(a.ty, b.ty);
     if ty == SqlType::Null {
@@ -521,7 +610,12 @@ pub(crate) fn arithmetic(op: BinOp, a: TExpr, b: TExpr) -> Result<TExpr> {
             }
         };
         let (a, b) = (side(a)?, side(b)?);
-        return Ok(TExpr { ty: result, label: Label::None, nullable, kind: Kind::Arith(op, Box::new(a), Box::new(b)) });
+        return Ok(TExpr {
+            ty: result,
+            label: Label::None,
+            nullable,
+            kind: Kind::Arith(op, Box::new(a), Box::new(b)),
+        });
     }
     let (a, b) = (assign_cast(a, ty)?, assign_cast(b, ty)?);
     Ok(TExpr { ty, label: Label::None, nullable, kind: Kind::Arith(op, Box::new(a), Box::new(b)) })
@@ -530,7 +624,9 @@ pub(crate) fn arithmetic(op: BinOp, a: TExpr, b: TExpr) -> Result<TExpr> {
 /// Precision and scale of an operand; an integer literal counts its digits.
 fn operand_decimal(e: &TExpr) -> (u8, u8) {
     match (&e.kind, e.ty) {
-        (Kind::Const(Value::Int(n)), _) => (u8::try_from(n.unsigned_abs().to_string().len()).unwrap_or(19), 0),
+        (Kind::Const(Value::Int(n)), _) => {
+            (u8::try_from(n.unsigned_abs().to_string().len()).unwrap_or(19), 0)
+        }
         (_, ty) => ty.as_decimal(),
     }
 }
@@ -545,7 +641,11 @@ fn concat(a: TExpr, b: TExpr) -> Result<TExpr> {
     };
     let max = matches!(a.ty.len(), Some(Len::Max)) || matches!(b.ty.len(), Some(Len::Max));
     let total = length(&a) + length(&b);
-    let len = if max { Len::Max } else { Len::N(u16::try_from(total.min(usize::from(limit))).unwrap_or(limit)) };
+    let len = if max {
+        Len::Max
+    } else {
+        Len::N(u16::try_from(total.min(usize::from(limit))).unwrap_or(limit))
+    };
     let ty = if wide { SqlType::NVarChar(len) } else { SqlType::VarChar(len) };
     let label = merge(a.label, b.label, "add")?;
     let nullable = a.nullable || b.nullable;

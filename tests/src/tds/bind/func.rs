@@ -371,11 +371,22 @@ impl Binder<'_, '_> {
         let first = list.first().map(|e| e.ty);
         let ty = match (name, first) {
             ("DATALENGTH" | "LEN", Some(t)) if t.len() == Some(Len::Max) => SqlType::BigInt,
-            ("SWITCHOFFSET" | "TODATETIMEOFFSET", Some(t)) if t.is_temporal() => SqlType::DateTimeOffset(t.time_scale()),
+            ("SWITCHOFFSET" | "TODATETIMEOFFSET", Some(t)) if t.is_temporal() => {
+                SqlType::DateTimeOffset(t.time_scale())
+            }
             _ => ty,
         };
-        let label = if ty.is_text() { Label::Default(self.ctx.database_collation()) } else { Label::None };
-        let never_null = matches!(name, "SYSUTCDATETIME" | "NEWID" | "GETDATE" | "GETUTCDATE" | "SYSDATETIME" | "SYSDATETIMEOFFSET");
+        let label =
+            if ty.is_text() { Label::Default(self.ctx.database_collation()) } else { Label::None };
+        let never_null = matches!(
+            name,
+            "SYSUTCDATETIME"
+                | "NEWID"
+                | "GETDATE"
+                | "GETUTCDATE"
+                | "SYSDATETIME"
+                | "SYSDATETIMEOFFSET"
+        );
         Ok(TExpr { ty, label, nullable: !never_null, kind: Kind::Func { name, body, args: list } })
     }
 
@@ -407,16 +418,26 @@ impl Binder<'_, '_> {
     fn date_function(&mut self, name: &str, args: &[Expr]) -> Result<TExpr> {
         let expected = if matches!(name, "DATEPART" | "DATENAME") { 2 } else { 3 };
         if args.len() != expected {
-            return Err(SqlError::new(174, 15, format!("The {} function requires {expected} argument(s).", name.to_lowercase()))
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                174,
+                15,
+                format!("The {} function requires {expected} argument(s).", name.to_lowercase()),
+            )
+            .reach(Reach::Batch));
         }
         let part = match &args[0] {
-            Expr::Column(parts) if parts.len() == 1 => Part::parse(&parts[0]).map(|p| (p, parts[0].clone())),
+            Expr::Column(parts) if parts.len() == 1 => {
+                Part::parse(&parts[0]).map(|p| (p, parts[0].clone()))
+            }
             _ => None,
         };
         let Some((_, word)) = part else {
-            return Err(SqlError::new(155, 15, format!("The argument is not a recognized {} option.", name.to_lowercase()))
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                155,
+                15,
+                format!("The argument is not a recognized {} option.", name.to_lowercase()),
+            )
+            .reach(Reach::Batch));
         };
         let part = TExpr::constant(Value::str(word), SqlType::VarChar(Len::N(20)));
         let moment = |e: TExpr| -> Result<TExpr> {
@@ -432,16 +453,25 @@ impl Binder<'_, '_> {
             "DATEADD" => {
                 let n = self.value(&args[1])?;
                 // DATEADD takes an int; a bigint beyond it overflows.
-                let n = if n.ty == SqlType::BigInt { convert_to(n, SqlType::Int) } else { assign_cast(n, SqlType::Int)? };
+                let n = if n.ty == SqlType::BigInt {
+                    convert_to(n, SqlType::Int)
+                } else {
+                    assign_cast(n, SqlType::Int)?
+                };
                 let raw = self.value(&args[2])?;
-                let m = if raw.ty.is_text() { assign_cast(raw, SqlType::DateTime)? } else { moment(raw)? };
+                let m = if raw.ty.is_text() {
+                    assign_cast(raw, SqlType::DateTime)?
+                } else {
+                    moment(raw)?
+                };
                 (m.ty, body::dateadd, vec![part, n, m])
             }
             "DATEDIFF" | "DATEDIFF_BIG" => {
                 let a = moment(self.value(&args[1])?)?;
                 let b = moment(self.value(&args[2])?)?;
                 let ty = if name == "DATEDIFF" { SqlType::Int } else { SqlType::BigInt };
-                let body: Body = if name == "DATEDIFF" { body::datediff } else { body::datediff_big };
+                let body: Body =
+                    if name == "DATEDIFF" { body::datediff } else { body::datediff_big };
                 (ty, body, vec![part, a, b])
             }
             "DATENAME" => return Err(unsupported("DATENAME")),
@@ -468,13 +498,23 @@ impl Binder<'_, '_> {
             "@@language" => (SYSNAME, body::var_language),
             "@@microsoftversion" => (SqlType::Int, body::var_microsoftversion),
             _ => {
-                return Err(SqlError::new(137, 15, format!("Must declare the scalar variable \"{name}\"."))
-                    .state(2)
-                    .reach(Reach::Batch));
+                return Err(SqlError::new(
+                    137,
+                    15,
+                    format!("Must declare the scalar variable \"{name}\"."),
+                )
+                .state(2)
+                .reach(Reach::Batch));
             }
         };
-        let label = if ty.is_text() { Label::Default(self.ctx.database_collation()) } else { Label::None };
-        Ok(TExpr { ty, label, nullable: false, kind: Kind::Func { name: "variable", body, args: Vec::new() } })
+        let label =
+            if ty.is_text() { Label::Default(self.ctx.database_collation()) } else { Label::None };
+        Ok(TExpr {
+            ty,
+            label,
+            nullable: false,
+            kind: Kind::Func { name: "variable", body, args: Vec::new() },
+        })
     }
 }
 
@@ -488,10 +528,32 @@ fn varying(ty: SqlType) -> SqlType {
 
 fn known_name(name: &str) -> bool {
     const NAMES: [&str; 26] = [
-        "ISNULL", "COALESCE", "NULLIF", "IIF", "CHOOSE", "CONCAT", "CONCAT_WS", "UPPER", "LOWER", "LTRIM", "RTRIM",
-        "TRIM", "REVERSE", "LEFT", "RIGHT", "SUBSTRING", "REPLACE", "REPLICATE", "SPACE", "STUFF", "CHARINDEX", "ABS",
-        "SIGN", "CEILING", "FLOOR", "ROUND",
+        "ISNULL",
+        "COALESCE",
+        "NULLIF",
+        "IIF",
+        "CHOOSE",
+        "CONCAT",
+        "CONCAT_WS",
+        "UPPER",
+        "LOWER",
+        "LTRIM",
+        "RTRIM",
+        "TRIM",
+        "REVERSE",
+        "LEFT",
+        "RIGHT",
+        "SUBSTRING",
+        "REPLACE",
+        "REPLICATE",
+        "SPACE",
+        "STUFF",
+        "CHARINDEX",
+        "ABS",
+        "SIGN",
+        "CEILING",
+        "FLOOR",
+        "ROUND",
     ];
     NAMES.contains(&name)
 }
-

@@ -17,8 +17,8 @@ use crate::tds::parse::ast::{BinOp, Cte, Hints, SetOp};
 use crate::tds::types::{Coll, Row, SqlType, Value};
 
 pub(crate) use expr::{arithmetic, assign_cast, collation_conflict, convert_to};
-pub(crate) use visit::{mask_of, mask_of_pred};
 pub(crate) use resolve::{Found, base_columns, find_object, find_schema, find_table};
+pub(crate) use visit::{mask_of, mask_of_pred};
 
 /// Where the collation of a text expression comes from (Collation precedence).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ impl Label {
     pub(crate) fn coll(self) -> Option<Coll> {
         match self {
             Label::None => None,
-            Label::Default(c) | Label::Implicit(c) | Label::Explicit(c) | Label::Conflict(c, _) => Some(c),
+            Label::Default(c) | Label::Implicit(c) | Label::Explicit(c) | Label::Conflict(c, _) => {
+                Some(c)
+            }
         }
     }
 }
@@ -104,8 +106,14 @@ pub(crate) struct OutCol {
 /// The rows of one FROM element.
 #[derive(Clone, Debug)]
 pub(crate) enum Rows {
-    Table { id: ObjectId, hints: Hints },
-    Query { plan: Box<QueryPlan>, correlated: bool },
+    Table {
+        id: ObjectId,
+        hints: Hints,
+    },
+    Query {
+        plan: Box<QueryPlan>,
+        correlated: bool,
+    },
     Values(Vec<Vec<TExpr>>),
     Fixed(std::sync::Arc<Vec<Row>>),
     /// `inserted` and `deleted`: the executor supplies the tuple.
@@ -164,9 +172,17 @@ pub(crate) struct Window {
 pub(crate) enum Access {
     Scan,
     /// Equality on the leading columns of an index.
-    Index { index: usize, keys: Vec<TExpr>, full: bool },
+    Index {
+        index: usize,
+        keys: Vec<TExpr>,
+        full: bool,
+    },
     /// Equality on anything, through a hash table that lives as long as the statement.
-    Hash { build: Vec<TExpr>, probe: Vec<TExpr>, colls: Vec<Option<Coll>> },
+    Hash {
+        build: Vec<TExpr>,
+        probe: Vec<TExpr>,
+        colls: Vec<Option<Coll>>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

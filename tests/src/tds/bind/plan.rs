@@ -16,12 +16,23 @@ pub(crate) struct Flat {
 }
 
 impl Binder<'_, '_> {
-    pub(crate) fn plan_join(&mut self, sources: Vec<Source>, flat: Vec<Flat>, pool: Vec<Pred>) -> Result<JoinPlan> {
+    pub(crate) fn plan_join(
+        &mut self,
+        sources: Vec<Source>,
+        flat: Vec<Flat>,
+        pool: Vec<Pred>,
+    ) -> Result<JoinPlan> {
         if sources.len() > 60 {
             return Err(unsupported("more than 60 tables in one FROM"));
         }
         let full = flat.iter().any(|f| f.kind == StepKind::Full);
-        let mut pool: Vec<(Pred, u64)> = pool.into_iter().map(|p| { let m = mask_of_pred(&p); (p, m) }).collect();
+        let mut pool: Vec<(Pred, u64)> = pool
+            .into_iter()
+            .map(|p| {
+                let m = mask_of_pred(&p);
+                (p, m)
+            })
+            .collect();
         let mut first = Vec::new();
         if !full {
             pool.retain(|(p, mask)| {
@@ -38,7 +49,15 @@ impl Binder<'_, '_> {
         while !waiting.is_empty() {
             let pick = self.cheapest(&sources, &waiting, available, &pool, full);
             let source = waiting.remove(pick);
-            let step = self.step(&sources, source, StepKind::Inner, Vec::new(), available, &mut pool, full)?;
+            let step = self.step(
+                &sources,
+                source,
+                StepKind::Inner,
+                Vec::new(),
+                available,
+                &mut pool,
+                full,
+            )?;
             available |= 1 << source;
             steps.push(step);
         }
@@ -55,7 +74,14 @@ impl Binder<'_, '_> {
     }
 
     /// Which waiting source to take next: one with an index, else the smallest.
-    fn cheapest(&self, sources: &[Source], waiting: &[usize], available: u64, pool: &[(Pred, u64)], full: bool) -> usize {
+    fn cheapest(
+        &self,
+        sources: &[Source],
+        waiting: &[usize],
+        available: u64,
+        pool: &[(Pred, u64)],
+        full: bool,
+    ) -> usize {
         let cost = |s: usize| -> (u8, usize) {
             let size = self.size(&sources[s]);
             if full {
@@ -92,7 +118,11 @@ impl Binder<'_, '_> {
             if index.filter.is_some() {
                 continue;
             }
-            let prefix = index.columns.iter().take_while(|(c, coll)| equal.iter().any(|e| e.serves(s, *c, *coll))).count();
+            let prefix = index
+                .columns
+                .iter()
+                .take_while(|(c, coll)| equal.iter().any(|e| e.serves(s, *c, *coll)))
+                .count();
             if prefix == 0 {
                 continue;
             }
@@ -123,19 +153,28 @@ impl Binder<'_, '_> {
             Rows::Supplied => false,
         };
         let cache = if cacheable { self.ctx.new_cache() } else { 0 };
-        let mut step =
-            Step { source, kind, access: Access::Scan, local: Vec::new(), on: Vec::new(), after: Vec::new(), cache };
+        let mut step = Step {
+            source,
+            kind,
+            access: Access::Scan,
+            local: Vec::new(),
+            on: Vec::new(),
+            after: Vec::new(),
+            cache,
+        };
         let mut usable: Vec<Pred> = Vec::new();
         if kind == StepKind::Inner && !full {
             let now = available | me;
-            let (ready, rest): (Vec<_>, Vec<_>) = pool.drain(..).partition(|(_, m)| m & !now == 0 && m & me != 0);
+            let (ready, rest): (Vec<_>, Vec<_>) =
+                pool.drain(..).partition(|(_, m)| m & !now == 0 && m & me != 0);
             *pool = rest;
             usable.extend(ready.into_iter().map(|(p, _)| p));
         } else {
             usable = on;
             if !full {
                 let now = available | me;
-                let (ready, rest): (Vec<_>, Vec<_>) = pool.drain(..).partition(|(_, m)| m & !now == 0);
+                let (ready, rest): (Vec<_>, Vec<_>) =
+                    pool.drain(..).partition(|(_, m)| m & !now == 0);
                 *pool = rest;
                 step.after.extend(ready.into_iter().map(|(p, _)| p));
             }
@@ -167,13 +206,16 @@ impl Binder<'_, '_> {
                     let columns = &data.indexes[index].columns;
                     let keys: Vec<TExpr> = columns
                         .iter()
-                        .map_while(|(c, coll)| equal.iter().find(|e| e.serves(s, *c, *coll)).map(|e| e.other.clone()))
+                        .map_while(|(c, coll)| {
+                            equal.iter().find(|e| e.serves(s, *c, *coll)).map(|e| e.other.clone())
+                        })
                         .collect();
                     return Access::Index { index, keys, full };
                 }
             }
         }
-        let correlated = matches!(source.rows, Rows::Query { correlated: true, .. } | Rows::Supplied);
+        let correlated =
+            matches!(source.rows, Rows::Query { correlated: true, .. } | Rows::Supplied);
         if correlated {
             return Access::Scan;
         }
@@ -194,7 +236,9 @@ fn hash(equal: &[Equality]) -> Option<Access> {
 
 fn has_subquery(p: &Pred) -> bool {
     let mut found = false;
-    super::visit::pred(p, 0, &mut |e, level| found |= level > 0 || matches!(e.kind, Kind::Subquery(_)));
+    super::visit::pred(p, 0, &mut |e, level| {
+        found |= level > 0 || matches!(e.kind, Kind::Subquery(_))
+    });
     found
 }
 
@@ -219,15 +263,27 @@ impl Equality {
     }
 }
 
-fn equalities<'p>(s: usize, available: u64, preds: impl Iterator<Item = &'p Pred>) -> Vec<Equality> {
+fn equalities<'p>(
+    s: usize,
+    available: u64,
+    preds: impl Iterator<Item = &'p Pred>,
+) -> Vec<Equality> {
     let me = 1_u64 << s;
     let mut out = Vec::new();
     for p in preds {
         let Pred::Compare { op: BinOp::Eq, left, right, coll } = p else { continue };
         let (l, r) = (mask_of(left), mask_of(right));
         for (mine, mine_mask, other, other_mask) in [(left, l, right, r), (right, r, left, l)] {
-            if mine_mask == me && other_mask & !available == 0 && other_mask & me == 0 && !has_outer(mine) {
-                out.push(Equality { mine: (**mine).clone(), other: (**other).clone(), coll: *coll });
+            if mine_mask == me
+                && other_mask & !available == 0
+                && other_mask & me == 0
+                && !has_outer(mine)
+            {
+                out.push(Equality {
+                    mine: (**mine).clone(),
+                    other: (**other).clone(),
+                    coll: *coll,
+                });
                 break;
             }
         }

@@ -4,8 +4,8 @@ use super::expr::{conjuncts, merge};
 use super::plan::Flat;
 use super::visit;
 use super::{
-    Binder, Grouping, Kind, Label, OrderKey, OutCol, Pred, QueryPlan, Rows, Scope, SelectPlan, SetPlan, Source,
-    StepKind, TExpr, convert_to,
+    Binder, Grouping, Kind, Label, OrderKey, OutCol, Pred, QueryPlan, Rows, Scope, SelectPlan,
+    SetPlan, Source, StepKind, TExpr, convert_to,
 };
 use crate::tds::engine::catalog::same;
 use crate::tds::error::{Reach, Result, SqlError, unsupported};
@@ -135,7 +135,11 @@ impl Binder<'_, '_> {
                 let types: Vec<SqlType> = columns.iter().map(|c| c.ty).collect();
                 convert_set(&mut left, &types);
                 convert_set(&mut right, &types);
-                Ok((SetPlan::Op { op: *op, left: Box::new(left), right: Box::new(right) }, columns, lo || ro))
+                Ok((
+                    SetPlan::Op { op: *op, left: Box::new(left), right: Box::new(right) },
+                    columns,
+                    lo || ro,
+                ))
             }
         }
     }
@@ -148,7 +152,11 @@ impl Binder<'_, '_> {
         Ok((plan, columns, uses_outer))
     }
 
-    fn select_in_scope(&mut self, s: &Select, q: Option<&Query>) -> Result<(SelectPlan, Vec<OutCol>)> {
+    fn select_in_scope(
+        &mut self,
+        s: &Select,
+        q: Option<&Query>,
+    ) -> Result<(SelectPlan, Vec<OutCol>)> {
         let (flat, mut pool) = self.from(&s.from)?;
         if let Some(filter) = &s.filter {
             let p = self.predicate(filter)?;
@@ -163,7 +171,9 @@ impl Binder<'_, '_> {
                 Item::Star(qualifier) => self.star(qualifier, &mut items, &mut columns)?,
                 Item::Expr { expr, alias } => {
                     let e = self.value(expr)?;
-                    columns.push(self.out_column(&e, alias.clone().unwrap_or_else(|| implied_name(expr))));
+                    columns.push(
+                        self.out_column(&e, alias.clone().unwrap_or_else(|| implied_name(expr))),
+                    );
                     items.push(e);
                 }
                 Item::Assign { var, op, expr } => {
@@ -208,15 +218,31 @@ impl Binder<'_, '_> {
         };
         let sources = std::mem::take(&mut self.scope().sources);
         let join = self.plan_join(sources, flat, pool)?;
-        let plan =
-            SelectPlan { join, grouping, windows, items, assigns, distinct: s.distinct, top, order };
+        let plan = SelectPlan {
+            join,
+            grouping,
+            windows,
+            items,
+            assigns,
+            distinct: s.distinct,
+            top,
+            order,
+        };
         Ok((plan, columns))
     }
 
     pub(crate) fn out_column(&mut self, e: &TExpr, name: String) -> OutCol {
-        let mut col = OutCol { name, ty: e.ty, label: e.label, nullable: e.nullable, identity: false, computed: true };
+        let mut col = OutCol {
+            name,
+            ty: e.ty,
+            label: e.label,
+            nullable: e.nullable,
+            identity: false,
+            computed: true,
+        };
         if let Kind::Column { depth: 0, source, column } = &e.kind {
-            if let Some(c) = self.scope().sources.get(*source).and_then(|s| s.columns.get(*column)) {
+            if let Some(c) = self.scope().sources.get(*source).and_then(|s| s.columns.get(*column))
+            {
                 col.identity = c.identity;
                 col.computed = c.computed;
             }
@@ -224,7 +250,12 @@ impl Binder<'_, '_> {
         col
     }
 
-    pub(crate) fn star(&mut self, qualifier: &[String], items: &mut Vec<TExpr>, columns: &mut Vec<OutCol>) -> Result<()> {
+    pub(crate) fn star(
+        &mut self,
+        qualifier: &[String],
+        items: &mut Vec<TExpr>,
+        columns: &mut Vec<OutCol>,
+    ) -> Result<()> {
         let mut hit = false;
         for (s, source) in self.scope().sources.iter().enumerate() {
             if !qualifier.is_empty() && !source.answers_to(qualifier) {
@@ -245,7 +276,9 @@ impl Binder<'_, '_> {
             return Ok(());
         }
         if qualifier.is_empty() {
-            return Err(SqlError::new(263, 16, "Must specify table to select from.").reach(Reach::Batch));
+            return Err(
+                SqlError::new(263, 16, "Must specify table to select from.").reach(Reach::Batch)
+            );
         }
         Err(SqlError::new(
             107,
@@ -271,7 +304,8 @@ impl Binder<'_, '_> {
         for e in items.iter().chain(assigns.iter().map(|(_, e)| e)).chain(ordered) {
             if let Some((source, column)) = ungrouped(e, &keys) {
                 let sources = &self.scope().sources;
-                let name = format!("{}.{}", sources[source].alias, sources[source].columns[column].name);
+                let name =
+                    format!("{}.{}", sources[source].alias, sources[source].columns[column].name);
                 return Err(SqlError::new(
                     8120,
                     16,
@@ -298,7 +332,8 @@ impl Binder<'_, '_> {
     fn check_names(&mut self) -> Result<()> {
         let sources = &self.scope().sources;
         for (i, a) in sources.iter().enumerate() {
-            let clash = sources[..i].iter().any(|b| same(&a.alias, &b.alias) && a.qualifier == b.qualifier);
+            let clash =
+                sources[..i].iter().any(|b| same(&a.alias, &b.alias) && a.qualifier == b.qualifier);
             if clash {
                 return Err(SqlError::new(
                     1013,
@@ -311,8 +346,15 @@ impl Binder<'_, '_> {
         Ok(())
     }
 
-    fn table_ref(&mut self, t: &TableRef, pool: &mut Vec<Pred>, lateral: bool) -> Result<Vec<Flat>> {
-        let one = |source: usize, lateral: bool| vec![Flat { source, kind: StepKind::Inner, on: Vec::new(), lateral }];
+    fn table_ref(
+        &mut self,
+        t: &TableRef,
+        pool: &mut Vec<Pred>,
+        lateral: bool,
+    ) -> Result<Vec<Flat>> {
+        let one = |source: usize, lateral: bool| {
+            vec![Flat { source, kind: StepKind::Inner, on: Vec::new(), lateral }]
+        };
         match t {
             TableRef::Join { kind, left, right, on } => {
                 let mut l = self.table_ref(left, pool, false)?;
@@ -325,7 +367,9 @@ impl Binder<'_, '_> {
                 }
                 let single = |side: &[Flat]| side.len() == 1 && side[0].kind == StepKind::Inner;
                 match kind {
-                    JoinKind::Inner | JoinKind::Cross | JoinKind::CrossApply => pool.append(&mut tests),
+                    JoinKind::Inner | JoinKind::Cross | JoinKind::CrossApply => {
+                        pool.append(&mut tests)
+                    }
                     JoinKind::Left | JoinKind::OuterApply if single(&r) => {
                         r[0].kind = StepKind::Left;
                         r[0].on = tests;
@@ -339,7 +383,11 @@ impl Binder<'_, '_> {
                         r[0].kind = StepKind::Full;
                         r[0].on = tests;
                     }
-                    _ => return Err(unsupported("an outer join of more than one table on its optional side")),
+                    _ => {
+                        return Err(unsupported(
+                            "an outer join of more than one table on its optional side",
+                        ));
+                    }
                 }
                 l.extend(r);
                 Ok(l)
@@ -350,12 +398,17 @@ impl Binder<'_, '_> {
             }
             TableRef::Variable { name, alias } => {
                 let object = crate::tds::parse::ast::ObjName::bare(name);
-                let source = self.named_source(&object, alias.as_deref().or(Some(name)), crate::tds::parse::ast::Hints::default())?;
+                let source = self.named_source(
+                    &object,
+                    alias.as_deref().or(Some(name)),
+                    crate::tds::parse::ast::Hints::default(),
+                )?;
                 Ok(one(self.add(source), false))
             }
             TableRef::Derived { query, alias, columns } => {
                 let source = self.derived(query, alias, columns, lateral)?;
-                let correlated = matches!(source.rows, Rows::Query { correlated: true, .. }) && lateral;
+                let correlated =
+                    matches!(source.rows, Rows::Query { correlated: true, .. }) && lateral;
                 Ok(one(self.add(source), correlated))
             }
             TableRef::Values { rows, alias, columns } => {
@@ -371,7 +424,13 @@ impl Binder<'_, '_> {
         sources.len() - 1
     }
 
-    pub(crate) fn derived(&mut self, query: &Query, alias: &str, names: &[String], lateral: bool) -> Result<Source> {
+    pub(crate) fn derived(
+        &mut self,
+        query: &Query,
+        alias: &str,
+        names: &[String],
+        lateral: bool,
+    ) -> Result<Source> {
         let closed = std::mem::replace(&mut self.scope().closed, !lateral);
         let plan = self.subquery(query);
         self.scope().closed = closed;
@@ -379,15 +438,24 @@ impl Binder<'_, '_> {
         source_of(plan, alias, names)
     }
 
-    pub(crate) fn values(&mut self, rows: &[Vec<Expr>], alias: &str, names: &[String]) -> Result<Source> {
+    pub(crate) fn values(
+        &mut self,
+        rows: &[Vec<Expr>],
+        alias: &str,
+        names: &[String],
+    ) -> Result<Source> {
         let mut bound: Vec<Vec<TExpr>> = Vec::new();
         for row in rows {
             bound.push(row.iter().map(|e| self.value(e)).collect::<Result<_>>()?);
         }
         let width = bound.first().map_or(0, Vec::len);
         if bound.iter().any(|r| r.len() != width) {
-            return Err(SqlError::new(10_709, 16, "The number of columns for each row in a table value constructor must be the same.")
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                10_709,
+                16,
+                "The number of columns for each row in a table value constructor must be the same.",
+            )
+            .reach(Reach::Batch));
         }
         let mut columns = Vec::new();
         for i in 0..width {
@@ -404,7 +472,12 @@ impl Binder<'_, '_> {
             let old = std::mem::take(row);
             *row = old.into_iter().zip(&columns).map(|(e, c)| convert_to(e, c.ty)).collect();
         }
-        Ok(Source { alias: alias.to_owned(), qualifier: Vec::new(), columns, rows: Rows::Values(bound) })
+        Ok(Source {
+            alias: alias.to_owned(),
+            qualifier: Vec::new(),
+            columns,
+            rows: Rows::Values(bound),
+        })
     }
 }
 
@@ -420,8 +493,12 @@ pub(crate) fn source_of(plan: QueryPlan, alias: &str, names: &[String]) -> Resul
     }
     for (i, c) in columns.iter().enumerate() {
         if c.name.is_empty() {
-            return Err(SqlError::new(8155, 16, format!("No column name was specified for column {} of '{alias}'.", i + 1))
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                8155,
+                16,
+                format!("No column name was specified for column {} of '{alias}'.", i + 1),
+            )
+            .reach(Reach::Batch));
         }
         if columns[..i].iter().any(|b| same(&b.name, &c.name)) {
             return Err(SqlError::new(
@@ -442,7 +519,12 @@ pub(crate) fn source_of(plan: QueryPlan, alias: &str, names: &[String]) -> Resul
 }
 
 fn column_count(alias: &str) -> SqlError {
-    SqlError::new(8158, 16, format!("'{alias}' has more columns than were specified in the column list.")).reach(Reach::Batch)
+    SqlError::new(
+        8158,
+        16,
+        format!("'{alias}' has more columns than were specified in the column list."),
+    )
+    .reach(Reach::Batch)
 }
 
 fn has_top(body: &SetExpr) -> bool {
@@ -489,9 +571,15 @@ fn ungrouped(e: &TExpr, keys: &[String]) -> Option<(usize, usize)> {
     }
     match &e.kind {
         Kind::Column { depth: 0, source, column } => Some((*source, *column)),
-        Kind::Cast { inner, .. } | Kind::Negate(inner) | Kind::BitNot(inner) => ungrouped(inner, keys),
-        Kind::Arith(_, a, b) | Kind::Concat(a, b) => ungrouped(a, keys).or_else(|| ungrouped(b, keys)),
-        Kind::Coalesce(list) | Kind::Func { args: list, .. } => list.iter().find_map(|e| ungrouped(e, keys)),
+        Kind::Cast { inner, .. } | Kind::Negate(inner) | Kind::BitNot(inner) => {
+            ungrouped(inner, keys)
+        }
+        Kind::Arith(_, a, b) | Kind::Concat(a, b) => {
+            ungrouped(a, keys).or_else(|| ungrouped(b, keys))
+        }
+        Kind::Coalesce(list) | Kind::Func { args: list, .. } => {
+            list.iter().find_map(|e| ungrouped(e, keys))
+        }
         Kind::Case { whens, otherwise } => {
             let mut hit = None;
             for (p, then) in whens {

@@ -24,7 +24,10 @@ impl Source {
             [one] => same(one, &self.alias),
             parts => {
                 self.qualifier.len() >= parts.len()
-                    && self.qualifier[self.qualifier.len() - parts.len()..].iter().zip(parts).all(|(a, b)| same(a, b))
+                    && self.qualifier[self.qualifier.len() - parts.len()..]
+                        .iter()
+                        .zip(parts)
+                        .all(|(a, b)| same(a, b))
             }
         }
     }
@@ -47,7 +50,12 @@ fn search_path(ctx: &Ctx<'_>, db: &Database) -> Vec<i32> {
 pub(crate) fn find_object(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<Option<Found>> {
     if name.is_temp() || name.name.starts_with('@') {
         let owner = if name.name.starts_with("##") { 0 } else { ctx.sess.id };
-        let def = ctx.state.temp.get(&owner).and_then(|m| m.get(&name.name.to_lowercase())).map(|(d, _)| d.clone());
+        let def = ctx
+            .state
+            .temp
+            .get(&owner)
+            .and_then(|m| m.get(&name.name.to_lowercase()))
+            .map(|(d, _)| d.clone());
         return Ok(def.map(|def| Found::Table { db: ctx.sess.db, def }));
     }
     let catalog = ctx.state.catalog.clone();
@@ -71,7 +79,10 @@ pub(crate) fn find_object(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<Option<Fo
     }
     let schemas = match &name.schema {
         Some(s) if same(s, "sys") || same(s, "INFORMATION_SCHEMA") => {
-            return Ok(Some(Found::System { schema: s.to_ascii_lowercase(), name: name.name.to_ascii_lowercase() }));
+            return Ok(Some(Found::System {
+                schema: s.to_ascii_lowercase(),
+                name: name.name.to_ascii_lowercase(),
+            }));
         }
         Some(s) => db.schema(s).map(|s| vec![s.id]).unwrap_or_default(),
         None => search_path(ctx, db),
@@ -93,8 +104,10 @@ pub(crate) fn find_table(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<(i32, Arc<
     match find_object(ctx, name)? {
         Some(Found::Table { db, def }) => Ok((db, def)),
         Some(Found::View { .. }) => Err(unsupported("writing through a view")),
-        Some(Found::System { .. }) => Err(SqlError::new(259, 16, "Ad hoc updates to system catalogs are not allowed.")
-            .reach(Reach::Batch)),
+        Some(Found::System { .. }) => {
+            Err(SqlError::new(259, 16, "Ad hoc updates to system catalogs are not allowed.")
+                .reach(Reach::Batch))
+        }
         None if name.name.starts_with('@') => Err(SqlError::new(
             1087,
             15,
@@ -128,7 +141,12 @@ pub(crate) fn base_columns(def: &TableDef) -> Vec<OutCol> {
 }
 
 impl Binder<'_, '_> {
-    pub(crate) fn named_source(&mut self, name: &ObjName, alias: Option<&str>, hints: Hints) -> Result<Source> {
+    pub(crate) fn named_source(
+        &mut self,
+        name: &ObjName,
+        alias: Option<&str>,
+        hints: Hints,
+    ) -> Result<Source> {
         if name.schema.is_none() && name.db.is_none() {
             if let Some(i) = self.ctes.iter().rposition(|c| same(&c.name, &name.name)) {
                 return self.cte(i, alias.unwrap_or(&name.name));
@@ -136,7 +154,12 @@ impl Binder<'_, '_> {
         }
         let found = find_object(self.ctx, name)?.ok_or_else(|| {
             if name.name.starts_with('@') {
-                SqlError::new(1087, 15, format!("Must declare the table variable \"{}\".", name.name)).reach(Reach::Batch)
+                SqlError::new(
+                    1087,
+                    15,
+                    format!("Must declare the table variable \"{}\".", name.name),
+                )
+                .reach(Reach::Batch)
             } else {
                 invalid_object(&name.display())
             }
@@ -179,7 +202,8 @@ impl Binder<'_, '_> {
     fn cte(&mut self, index: usize, alias: &str) -> Result<Source> {
         let cte = self.ctes[index].clone();
         let hidden = self.ctes.split_off(index);
-        let closed: Vec<bool> = self.scopes.iter_mut().map(|s| std::mem::replace(&mut s.closed, true)).collect();
+        let closed: Vec<bool> =
+            self.scopes.iter_mut().map(|s| std::mem::replace(&mut s.closed, true)).collect();
         let plan = self.subquery(&cte.query);
         for (s, c) in self.scopes.iter_mut().zip(closed) {
             s.closed = c;
@@ -208,7 +232,9 @@ impl Binder<'_, '_> {
             ));
         }
         let statements = crate::tds::parse::batch(&def.text)?;
-        let Some(crate::tds::parse::ast::StmtKind::Query { query, .. }) = statements.into_iter().next().map(|s| s.kind) else {
+        let Some(crate::tds::parse::ast::StmtKind::Query { query, .. }) =
+            statements.into_iter().next().map(|s| s.kind)
+        else {
             return Err(unsupported("this view"));
         };
         let trusted = std::mem::replace(&mut self.trusted, true);
@@ -235,7 +261,9 @@ impl Ctx<'_> {
         if id < 0 {
             return Ok(());
         }
-        let Some(db) = self.state.catalog.databases.iter().find(|d| d.id == db) else { return Ok(()) };
+        let Some(db) = self.state.catalog.databases.iter().find(|d| d.id == db) else {
+            return Ok(());
+        };
         let user = self.user_in(db).unwrap_or(0);
         if permission::allowed(db, user, asked, Securable::Object(id)) {
             return Ok(());
@@ -256,11 +284,9 @@ impl Ctx<'_> {
 /// A predicate over one table's row: check constraints and index filters.
 pub(crate) fn row_predicate(def: &TableDef, text: &str) -> Result<Pred> {
     let e = crate::tds::parse::expression(text)?;
-    let mut state = crate::tds::engine::state::State::new(crate::tds::engine::catalog::Catalog::new(
-        "",
-        default_collation()?,
-        default_collation()?,
-    ));
+    let mut state = crate::tds::engine::state::State::new(
+        crate::tds::engine::catalog::Catalog::new("", default_collation()?, default_collation()?),
+    );
     let mut sess = crate::tds::session::Session::detached();
     let mut ctx = Ctx::new(&mut state, &mut sess);
     let mut binder = Binder::new(&mut ctx);

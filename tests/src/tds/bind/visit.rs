@@ -6,7 +6,11 @@ use super::{Access, JoinPlan, Kind, OrderKey, Pred, QueryPlan, Rows, SelectPlan,
 pub(crate) fn expr(e: &TExpr, level: usize, f: &mut dyn FnMut(&TExpr, usize)) {
     f(e, level);
     match &e.kind {
-        Kind::Const(_) | Kind::Var(_) | Kind::Column { .. } | Kind::Aggregate(_) | Kind::Window(_) => {}
+        Kind::Const(_)
+        | Kind::Var(_)
+        | Kind::Column { .. }
+        | Kind::Aggregate(_)
+        | Kind::Window(_) => {}
         Kind::Cast { inner, style, .. } => {
             expr(inner, level, f);
             style.iter().for_each(|s| expr(s, level, f));
@@ -23,7 +27,9 @@ pub(crate) fn expr(e: &TExpr, level: usize, f: &mut dyn FnMut(&TExpr, usize)) {
             }
             otherwise.iter().for_each(|e| expr(e, level, f));
         }
-        Kind::Coalesce(list) | Kind::Func { args: list, .. } => list.iter().for_each(|e| expr(e, level, f)),
+        Kind::Coalesce(list) | Kind::Func { args: list, .. } => {
+            list.iter().for_each(|e| expr(e, level, f))
+        }
         Kind::Subquery(plan) => query(plan, level + 1, f),
     }
 }

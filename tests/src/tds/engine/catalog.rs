@@ -213,7 +213,9 @@ impl Database {
                 t.indexes.iter().any(|i| i.kind != IndexKind::Index && same(&i.name, name))
                     || t.checks.iter().any(|c| same(&c.name, name))
                     || t.foreign_keys.iter().any(|f| same(&f.name, name))
-                    || t.columns.iter().any(|c| c.default.as_ref().is_some_and(|d| same(&d.name, name)))
+                    || t.columns
+                        .iter()
+                        .any(|c| c.default.as_ref().is_some_and(|d| same(&d.name, name)))
             })
     }
 }
@@ -269,7 +271,12 @@ impl Catalog {
             snapshot_isolation: false,
             recovery: "FULL".to_owned(),
             created: crate::tds::types::datetime::now(),
-            schemas: vec![schema(1, "dbo"), schema(2, "guest"), schema(3, "INFORMATION_SCHEMA"), schema(4, "sys")],
+            schemas: vec![
+                schema(1, "dbo"),
+                schema(2, "guest"),
+                schema(3, "INFORMATION_SCHEMA"),
+                schema(4, "sys"),
+            ],
             tables: BTreeMap::new(),
             views: Vec::new(),
             principals: vec![

@@ -92,28 +92,52 @@ impl Locks {
         if let Some(h) = holders.iter().find(|h| h.session != session && !h.mode.compatible(mode)) {
             return Err(h.session);
         }
-        match holders.iter_mut().find(|h| h.session == session && h.owner == owner && h.mode == mode) {
+        match holders
+            .iter_mut()
+            .find(|h| h.session == session && h.owner == owner && h.mode == mode)
+        {
             Some(h) => h.count += 1,
             None => holders.push(AppHolder { session, owner, mode, count: 1 }),
         }
         Ok(())
     }
 
-    pub(crate) fn app_free(&self, resource: &AppResource, session: SessionId, mode: AppMode) -> bool {
+    pub(crate) fn app_free(
+        &self,
+        resource: &AppResource,
+        session: SessionId,
+        mode: AppMode,
+    ) -> bool {
         self.app
             .get(resource)
             .is_none_or(|hs| hs.iter().all(|h| h.session == session || h.mode.compatible(mode)))
     }
 
     /// The mode held, for `APPLOCK_MODE`.
-    pub(crate) fn app_mode(&self, resource: &AppResource, session: SessionId, owner: AppOwner) -> Option<AppMode> {
-        self.app.get(resource)?.iter().find(|h| h.session == session && h.owner == owner).map(|h| h.mode)
+    pub(crate) fn app_mode(
+        &self,
+        resource: &AppResource,
+        session: SessionId,
+        owner: AppOwner,
+    ) -> Option<AppMode> {
+        self.app
+            .get(resource)?
+            .iter()
+            .find(|h| h.session == session && h.owner == owner)
+            .map(|h| h.mode)
     }
 
     /// False when the session does not hold it.
-    pub(crate) fn app_release(&mut self, resource: &AppResource, session: SessionId, owner: AppOwner) -> bool {
+    pub(crate) fn app_release(
+        &mut self,
+        resource: &AppResource,
+        session: SessionId,
+        owner: AppOwner,
+    ) -> bool {
         let Some(holders) = self.app.get_mut(resource) else { return false };
-        let Some(i) = holders.iter().position(|h| h.session == session && h.owner == owner) else { return false };
+        let Some(i) = holders.iter().position(|h| h.session == session && h.owner == owner) else {
+            return false;
+        };
         holders[i].count -= 1;
         if holders[i].count == 0 {
             holders.remove(i);
@@ -125,7 +149,12 @@ impl Locks {
     }
 
     /// Locks a key of an index, whether a row has it or not.
-    pub(crate) fn key_lock(&mut self, table: ObjectId, key: &Key, session: SessionId) -> Result<(), SessionId> {
+    pub(crate) fn key_lock(
+        &mut self,
+        table: ObjectId,
+        key: &Key,
+        session: SessionId,
+    ) -> Result<(), SessionId> {
         match self.keys.get(&(table, key.clone())) {
             Some(holder) if *holder != session => Err(*holder),
             Some(_) => Ok(()),
@@ -137,7 +166,12 @@ impl Locks {
     }
 
     /// Who else has locked the key.
-    pub(crate) fn key_holder(&self, table: ObjectId, key: &Key, session: SessionId) -> Option<SessionId> {
+    pub(crate) fn key_holder(
+        &self,
+        table: ObjectId,
+        key: &Key,
+        session: SessionId,
+    ) -> Option<SessionId> {
         if self.keys.is_empty() {
             return None;
         }
@@ -145,7 +179,12 @@ impl Locks {
     }
 
     /// Locks a table against writers, and with `exclusive` against readers too.
-    pub(crate) fn table_lock(&mut self, table: ObjectId, session: SessionId, exclusive: bool) -> Result<(), SessionId> {
+    pub(crate) fn table_lock(
+        &mut self,
+        table: ObjectId,
+        session: SessionId,
+        exclusive: bool,
+    ) -> Result<(), SessionId> {
         match self.tables.get_mut(&table) {
             Some((holder, _)) if *holder != session => Err(*holder),
             Some((_, x)) => {
@@ -159,7 +198,12 @@ impl Locks {
         }
     }
 
-    pub(crate) fn table_holder(&self, table: ObjectId, session: SessionId, write: bool) -> Option<SessionId> {
+    pub(crate) fn table_holder(
+        &self,
+        table: ObjectId,
+        session: SessionId,
+        write: bool,
+    ) -> Option<SessionId> {
         self.tables.get(&table).filter(|(h, x)| *h != session && (write || *x)).map(|(h, _)| *h)
     }
 

@@ -29,7 +29,8 @@ pub(crate) struct RedoLog {
 
 impl RedoLog {
     pub(crate) fn open(path: &Path, mut replay: impl FnMut(Op)) -> io::Result<RedoLog> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut good = 0;
         {
             let mut reader = BufReader::with_capacity(1 << 20, &mut file);
@@ -38,7 +39,10 @@ impl RedoLog {
                 let mut ops = Vec::new();
                 while at.at < record.len() {
                     let Some(op) = at.op() else {
-                        return Err(io::Error::new(io::ErrorKind::InvalidData, "the log holds an unknown operation"));
+                        return Err(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            "the log holds an unknown operation",
+                        ));
                     };
                     ops.push(op);
                 }
@@ -60,8 +64,9 @@ impl RedoLog {
         for op in ops {
             write_op(&mut out, op)?;
         }
-        let length = u32::try_from(out.len() - 8)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a transaction of more than 4 GiB"))?;
+        let length = u32::try_from(out.len() - 8).map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidInput, "a transaction of more than 4 GiB")
+        })?;
         let sum = checksum(&out[8..]);
         out[..4].copy_from_slice(&length.to_le_bytes());
         out[4..8].copy_from_slice(&sum.to_le_bytes());
@@ -243,7 +248,9 @@ impl Cursor<'_> {
                 Op::Put(table, id, Arc::from(row))
             }
             b'D' => Op::Delete(i32::from_le_bytes(self.take()?), u32::from_le_bytes(self.take()?)),
-            b'I' => Op::Identity(i32::from_le_bytes(self.take()?), i64::from_le_bytes(self.take()?)),
+            b'I' => {
+                Op::Identity(i32::from_le_bytes(self.take()?), i64::from_le_bytes(self.take()?))
+            }
             _ => return None,
         })
     }
@@ -263,7 +270,9 @@ impl Cursor<'_> {
             5 => Value::Float(f64::from_le_bytes(self.take()?)),
             6 => Value::Date(i32::from_le_bytes(self.take()?)),
             7 => Value::Time(u64::from_le_bytes(self.take()?)),
-            8 => Value::DateTime(i32::from_le_bytes(self.take()?), u64::from_le_bytes(self.take()?)),
+            8 => {
+                Value::DateTime(i32::from_le_bytes(self.take()?), u64::from_le_bytes(self.take()?))
+            }
             9 => Value::Offset(
                 i32::from_le_bytes(self.take()?),
                 u64::from_le_bytes(self.take()?),
@@ -285,7 +294,8 @@ mod tests {
     fn a_torn_last_record_is_ignored_and_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let row: Row = Arc::from(vec![Value::Int(7), Value::str("é"), Value::dec(-5, 2), Value::Null]);
+        let row: Row =
+            Arc::from(vec![Value::Int(7), Value::str("é"), Value::dec(-5, 2), Value::Null]);
         let mut log = RedoLog::open(&path, |_| {}).unwrap();
         log.append(&[Op::Put(1, 0, row.clone())]).unwrap();
         log.append(&[Op::Put(1, 1, row.clone()), Op::Delete(1, 0)]).unwrap();

@@ -87,15 +87,25 @@ pub(crate) fn allowed(db: &Database, principal: i32, asked: &str, on: Securable)
     }
     (asked == "SELECT" && ids.contains(&DB_DATAREADER))
         || (writes && ids.contains(&DB_DATAWRITER))
-        || ((asked == "ALTER" || asked.starts_with("CREATE ") || asked == "REFERENCES") && ids.contains(&DB_DDLADMIN))
+        || ((asked == "ALTER" || asked.starts_with("CREATE ") || asked == "REFERENCES")
+            && ids.contains(&DB_DDLADMIN))
         || (matches!(asked, "ALTER ANY USER") && ids.contains(&DB_ACCESSADMIN))
-        || (matches!(asked, "ALTER ANY ROLE" | "VIEW DEFINITION") && ids.contains(&DB_SECURITYADMIN))
+        || (matches!(asked, "ALTER ANY ROLE" | "VIEW DEFINITION")
+            && ids.contains(&DB_SECURITYADMIN))
 }
 
 /// Whether the object shows in the catalog: any permission on it is enough.
 pub(crate) fn visible(db: &Database, principal: i32, id: ObjectId) -> bool {
-    const ANY: [&str; 8] =
-        ["SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "ALTER", "VIEW DEFINITION", "CONTROL"];
+    const ANY: [&str; 8] = [
+        "SELECT",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "REFERENCES",
+        "ALTER",
+        "VIEW DEFINITION",
+        "CONTROL",
+    ];
     ANY.iter().any(|p| allowed(db, principal, p, Securable::Object(id)))
 }
 
@@ -110,7 +120,9 @@ fn schema_of(db: &Database, id: ObjectId) -> Option<i32> {
 pub(crate) fn server_allowed(catalog: &Catalog, login: i32, asked: &str) -> bool {
     catalog.login_by_id(login).is_some_and(|l| {
         let has = |deny: bool| {
-            l.server_permissions.iter().any(|(p, d)| *d == deny && (p == asked || p == "CONTROL SERVER"))
+            l.server_permissions
+                .iter()
+                .any(|(p, d)| *d == deny && (p == asked || p == "CONTROL SERVER"))
         };
         l.sysadmin || (has(false) && !has(true))
     })
@@ -119,13 +131,46 @@ pub(crate) fn server_allowed(catalog: &Catalog, login: i32, asked: &str) -> bool
 /// The permissions that the double knows, by securable class.
 pub(crate) fn known(permission: &str) -> bool {
     const KNOWN: [&str; 40] = [
-        "SELECT", "INSERT", "UPDATE", "DELETE", "REFERENCES", "EXECUTE", "ALTER", "CONTROL", "VIEW DEFINITION",
-        "TAKE OWNERSHIP", "CONNECT", "CREATE TABLE", "CREATE VIEW", "CREATE SCHEMA", "CREATE ROLE", "CREATE PROCEDURE",
-        "CREATE FUNCTION", "CREATE TYPE", "ALTER ANY SCHEMA", "ALTER ANY USER", "ALTER ANY ROLE", "VIEW DATABASE STATE",
-        "VIEW SERVER STATE", "ALTER ANY LOGIN", "ALTER ANY DATABASE", "CREATE ANY DATABASE", "CREATE DATABASE",
-        "CONNECT SQL", "CONTROL SERVER", "VIEW ANY DATABASE", "VIEW ANY DEFINITION", "ADMINISTER BULK OPERATIONS",
-        "ADMINISTER DATABASE BULK OPERATIONS", "SHOWPLAN", "BACKUP DATABASE", "BACKUP LOG", "CHECKPOINT", "UNMASK",
-        "VIEW CHANGE TRACKING", "ALTER ANY CONNECTION",
+        "SELECT",
+        "INSERT",
+        "UPDATE",
+        "DELETE",
+        "REFERENCES",
+        "EXECUTE",
+        "ALTER",
+        "CONTROL",
+        "VIEW DEFINITION",
+        "TAKE OWNERSHIP",
+        "CONNECT",
+        "CREATE TABLE",
+        "CREATE VIEW",
+        "CREATE SCHEMA",
+        "CREATE ROLE",
+        "CREATE PROCEDURE",
+        "CREATE FUNCTION",
+        "CREATE TYPE",
+        "ALTER ANY SCHEMA",
+        "ALTER ANY USER",
+        "ALTER ANY ROLE",
+        "VIEW DATABASE STATE",
+        "VIEW SERVER STATE",
+        "ALTER ANY LOGIN",
+        "ALTER ANY DATABASE",
+        "CREATE ANY DATABASE",
+        "CREATE DATABASE",
+        "CONNECT SQL",
+        "CONTROL SERVER",
+        "VIEW ANY DATABASE",
+        "VIEW ANY DEFINITION",
+        "ADMINISTER BULK OPERATIONS",
+        "ADMINISTER DATABASE BULK OPERATIONS",
+        "SHOWPLAN",
+        "BACKUP DATABASE",
+        "BACKUP LOG",
+        "CHECKPOINT",
+        "UNMASK",
+        "VIEW CHANGE TRACKING",
+        "ALTER ANY CONNECTION",
     ];
     KNOWN.contains(&permission)
 }

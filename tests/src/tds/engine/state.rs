@@ -101,7 +101,9 @@ impl State {
                 for def in catalog.databases.iter().flat_map(|d| d.tables.values()) {
                     let before = self.catalog.databases.iter().find_map(|d| d.tables.get(&def.id));
                     let mut data = tables.remove(&def.id).unwrap_or_default();
-                    let same = before.is_some_and(|b| b.modified == def.modified && b.indexes.len() == def.indexes.len());
+                    let same = before.is_some_and(|b| {
+                        b.modified == def.modified && b.indexes.len() == def.indexes.len()
+                    });
                     if !same {
                         data.build_indexes(def, &filter_of(def));
                     }
@@ -174,7 +176,13 @@ impl State {
     }
 
     /// Changes a row: the only way rows of a session change.
-    pub(crate) fn set_row(&mut self, session: SessionId, table: ObjectId, id: RowId, row: Option<Row>) {
+    pub(crate) fn set_row(
+        &mut self,
+        session: SessionId,
+        table: ObjectId,
+        id: RowId,
+        row: Option<Row>,
+    ) {
         if let Some(data) = self.tables.get_mut(&table) {
             let (before, was_dirty) = data.set(id, row, session);
             self.push_undo(session, Undo::Row { table, id, before, was_dirty });
@@ -233,8 +241,12 @@ impl State {
                     txn.undo = undo;
                     self.txns.insert(session, txn);
                     self.rollback(session);
-                    return Err(SqlError::new(9001, 21, format!("The log for database is not available: {e}"))
-                        .reach(Reach::Connection));
+                    return Err(SqlError::new(
+                        9001,
+                        21,
+                        format!("The log for database is not available: {e}"),
+                    )
+                    .reach(Reach::Connection));
                 }
             }
         }

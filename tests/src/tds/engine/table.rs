@@ -115,7 +115,11 @@ impl TableData {
     }
 
     /// Makes the indexes anew from the definition and the rows.
-    pub(crate) fn build_indexes(&mut self, def: &TableDef, filters: &dyn Fn(&str) -> Option<Filter>) {
+    pub(crate) fn build_indexes(
+        &mut self,
+        def: &TableDef,
+        filters: &dyn Fn(&str) -> Option<Filter>,
+    ) {
         self.indexes = def
             .indexes
             .iter()
@@ -159,7 +163,12 @@ impl TableData {
 
     /// Sets the current version and keeps the indexes right. Returns the version before, and
     /// whether the row was changed by this transaction already.
-    pub(crate) fn set(&mut self, id: RowId, row: Option<Row>, writer: SessionId) -> (Option<Row>, bool) {
+    pub(crate) fn set(
+        &mut self,
+        id: RowId,
+        row: Option<Row>,
+        writer: SessionId,
+    ) -> (Option<Row>, bool) {
         let Some(slot) = usize::try_from(id).ok().and_then(|i| self.slots.get_mut(i)) else {
             return (None, false);
         };
@@ -175,7 +184,13 @@ impl TableData {
         (before, was_dirty)
     }
 
-    fn reindex(&mut self, id: RowId, before: Option<&Row>, after: Option<&Row>, keep: Option<&Row>) {
+    fn reindex(
+        &mut self,
+        id: RowId,
+        before: Option<&Row>,
+        after: Option<&Row>,
+        keep: Option<&Row>,
+    ) {
         for index in &mut self.indexes {
             let new = after.and_then(|r| index.key(r));
             if let Some(old) = before.and_then(|r| index.key(r)) {
@@ -194,7 +209,9 @@ impl TableData {
 
     /// Takes one change back.
     pub(crate) fn undo(&mut self, id: RowId, before: Option<Row>, was_dirty: bool) {
-        let Some(slot) = usize::try_from(id).ok().and_then(|i| self.slots.get_mut(i)) else { return };
+        let Some(slot) = usize::try_from(id).ok().and_then(|i| self.slots.get_mut(i)) else {
+            return;
+        };
         let now = slot.cur.take();
         slot.cur = before.clone();
         let committed = slot.dirty.as_ref().and_then(|d| d.committed.clone());
@@ -211,7 +228,9 @@ impl TableData {
 
     /// Makes the current version the committed one. False when it was so already.
     pub(crate) fn commit(&mut self, id: RowId) -> bool {
-        let Some(slot) = usize::try_from(id).ok().and_then(|i| self.slots.get_mut(i)) else { return false };
+        let Some(slot) = usize::try_from(id).ok().and_then(|i| self.slots.get_mut(i)) else {
+            return false;
+        };
         let Some(dirty) = slot.dirty.take() else { return false };
         let cur = slot.cur.clone();
         if cur.is_none() {

@@ -13,7 +13,12 @@ pub(crate) type TempTables = HashMap<String, (Arc<TableDef>, u32)>;
 
 /// How to take one change back.
 pub(crate) enum Undo {
-    Row { table: ObjectId, id: RowId, before: Option<Row>, was_dirty: bool },
+    Row {
+        table: ObjectId,
+        id: RowId,
+        before: Option<Row>,
+        was_dirty: bool,
+    },
     /// The catalog as it was.
     Catalog(Arc<Catalog>),
     /// The temporary tables as they were.

@@ -29,7 +29,8 @@ pub(crate) fn check_changed(ctx: &mut Ctx<'_>, verb: &str) -> Result<()> {
     tables.dedup();
     for table in tables {
         let Some((db, def)) = definition(ctx, table) else { continue };
-        let ids: Vec<RowId> = changed.iter().filter(|(t, _)| *t == table).map(|(_, id)| *id).collect();
+        let ids: Vec<RowId> =
+            changed.iter().filter(|(t, _)| *t == table).map(|(_, id)| *id).collect();
         unique(ctx, db, &def, &ids)?;
         // A bulk load without CHECK_CONSTRAINTS tests keys only.
         if verb == "BULK" {
@@ -78,11 +79,19 @@ fn unique(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, ids: &[RowId]) -> Result<(
     match clash {
         None => Ok(()),
         Some(Clash::Wait(holder)) => Err(ctx.state.wait_for(holder)),
-        Some(Clash::Duplicate { index, values }) => Err(duplicate(ctx, db, def, &def.indexes[index], &values)),
+        Some(Clash::Duplicate { index, values }) => {
+            Err(duplicate(ctx, db, def, &def.indexes[index], &values))
+        }
     }
 }
 
-pub(crate) fn duplicate(ctx: &Ctx<'_>, db: i32, def: &TableDef, index: &Index, values: &[Value]) -> SqlError {
+pub(crate) fn duplicate(
+    ctx: &Ctx<'_>,
+    db: i32,
+    def: &TableDef,
+    index: &Index,
+    values: &[Value],
+) -> SqlError {
     let schema = ctx
         .state
         .catalog
@@ -97,15 +106,24 @@ pub(crate) fn duplicate(ctx: &Ctx<'_>, db: i32, def: &TableDef, index: &Index, v
     let (number, text) = match index.kind {
         IndexKind::PrimaryKey => (
             2627,
-            format!("Violation of PRIMARY KEY constraint '{}'. Cannot insert duplicate key in object '{object}'. The duplicate key value is ({shown}).", index.name),
+            format!(
+                "Violation of PRIMARY KEY constraint '{}'. Cannot insert duplicate key in object '{object}'. The duplicate key value is ({shown}).",
+                index.name
+            ),
         ),
         IndexKind::UniqueConstraint => (
             2627,
-            format!("Violation of UNIQUE KEY constraint '{}'. Cannot insert duplicate key in object '{object}'. The duplicate key value is ({shown}).", index.name),
+            format!(
+                "Violation of UNIQUE KEY constraint '{}'. Cannot insert duplicate key in object '{object}'. The duplicate key value is ({shown}).",
+                index.name
+            ),
         ),
         IndexKind::Index => (
             2601,
-            format!("Cannot insert duplicate key row in object '{object}' with unique index '{}'. The duplicate key value is ({shown}).", index.name),
+            format!(
+                "Cannot insert duplicate key row in object '{object}' with unique index '{}'. The duplicate key value is ({shown}).",
+                index.name
+            ),
         ),
     };
     SqlError::new(number, 14, text)
@@ -129,7 +147,8 @@ fn checks(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, ids: &[RowId], verb: &str)
     for check in def.checks.iter().filter(|c| !c.disabled) {
         let pred = bind_check(ctx, def, &check.text)?;
         for id in ids {
-            let row = ctx.state.tables.get(&def.id).and_then(|d| d.slot(*id)).and_then(|s| s.cur.clone());
+            let row =
+                ctx.state.tables.get(&def.id).and_then(|d| d.slot(*id)).and_then(|s| s.cur.clone());
             let Some(row) = row else { continue };
             let tuple: Tuple = vec![Some(Cell { row, id: *id })];
             let env = Env { tuple: &tuple, ..Env::default() };
@@ -141,7 +160,14 @@ fn checks(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, ids: &[RowId], verb: &str)
     Ok(())
 }
 
-fn conflict(ctx: &Ctx<'_>, db: i32, def: &TableDef, verb: &str, kind: &str, name: &str) -> SqlError {
+fn conflict(
+    ctx: &Ctx<'_>,
+    db: i32,
+    def: &TableDef,
+    verb: &str,
+    kind: &str,
+    name: &str,
+) -> SqlError {
     let full = full_name(ctx, db, def);
     let (database, table) = full.split_once('.').unwrap_or(("", &full));
     SqlError::new(
@@ -153,17 +179,25 @@ fn conflict(ctx: &Ctx<'_>, db: i32, def: &TableDef, verb: &str, kind: &str, name
 }
 
 /// Rows of this table must find the row they refer to.
-pub(crate) fn foreign(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, ids: &[RowId], verb: &str) -> Result<()> {
+pub(crate) fn foreign(
+    ctx: &mut Ctx<'_>,
+    db: i32,
+    def: &TableDef,
+    ids: &[RowId],
+    verb: &str,
+) -> Result<()> {
     for fk in def.foreign_keys.iter().filter(|f| !f.disabled) {
         for id in ids {
-            let row = ctx.state.tables.get(&def.id).and_then(|d| d.slot(*id)).and_then(|s| s.cur.clone());
+            let row =
+                ctx.state.tables.get(&def.id).and_then(|d| d.slot(*id)).and_then(|s| s.cur.clone());
             let Some(row) = row else { continue };
             let values: Vec<Value> = fk.columns.iter().map(|c| row[*c].clone()).collect();
             if values.iter().any(Value::is_null) {
                 continue;
             }
             if !row_with(ctx, fk.table, &fk.referenced, &values)? {
-                let target = definition(ctx, fk.table).map_or_else(|| Arc::new(def.clone()), |(_, d)| d);
+                let target =
+                    definition(ctx, fk.table).map_or_else(|| Arc::new(def.clone()), |(_, d)| d);
                 return Err(conflict(ctx, db, &target, verb, "FOREIGN KEY", &fk.name));
             }
         }
@@ -204,17 +238,27 @@ fn referenced(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, ids: &[RowId], verb: &
 }
 
 /// Whether a table has a row with these values; waits for rows in doubt.
-fn row_with(ctx: &mut Ctx<'_>, table: ObjectId, columns: &[usize], values: &[Value]) -> Result<bool> {
+fn row_with(
+    ctx: &mut Ctx<'_>,
+    table: ObjectId,
+    columns: &[usize],
+    values: &[Value],
+) -> Result<bool> {
     let Some((_, def)) = definition(ctx, table) else { return Ok(false) };
     let me = ctx.sess.id;
     let matches = |row: &[Value]| {
-        columns.iter().zip(values).all(|(c, v)| !row[*c].is_null() && key::equal(&row[*c], v, def.columns[*c].collation))
+        columns
+            .iter()
+            .zip(values)
+            .all(|(c, v)| !row[*c].is_null() && key::equal(&row[*c], v, def.columns[*c].collation))
     };
     let mut holder = None;
     let mut found = false;
     if let Some(data) = ctx.state.tables.get(&table) {
         let index = data.indexes.iter().find(|i| {
-            i.filter.is_none() && i.columns.len() == columns.len() && i.columns.iter().zip(columns).all(|((c, _), d)| c == d)
+            i.filter.is_none()
+                && i.columns.len() == columns.len()
+                && i.columns.iter().zip(columns).all(|((c, _), d)| c == d)
         });
         let ids: Vec<RowId> = match index {
             Some(i) => {

@@ -6,10 +6,13 @@ use super::constraints::{bind_check, duplicate};
 use super::dml::{Writer, replace_storage};
 use super::eval::truth;
 use super::{Cell, Ctx, Env, Tuple, ddl_name, query};
-use crate::tds::bind::{Binder, Found, Scope, Source, Rows, base_columns, find_object, find_schema, find_table};
+use crate::tds::bind::{
+    Binder, Found, Rows, Scope, Source, base_columns, find_object, find_schema, find_table,
+};
 use crate::tds::engine::ObjectId;
 use crate::tds::engine::catalog::{
-    Check, Column, Database, Default as ColumnDefault, ForeignKey, Index, IndexKind, Schema, Securable, TableDef, ViewDef, same,
+    Check, Column, Database, Default as ColumnDefault, ForeignKey, Index, IndexKind, Schema,
+    Securable, TableDef, ViewDef, same,
 };
 use crate::tds::engine::permission;
 use crate::tds::engine::state::filter_of;
@@ -22,7 +25,9 @@ use crate::tds::parse::ast::{
 use crate::tds::types::{Coll, SqlType, Value, convert, datetime};
 
 pub(crate) fn already_there(name: &str) -> SqlError {
-    SqlError::new(2714, 16, format!("There is already an object named '{name}' in the database.")).state(6).reach(Reach::Batch)
+    SqlError::new(2714, 16, format!("There is already an object named '{name}' in the database."))
+        .state(6)
+        .reach(Reach::Batch)
 }
 
 pub(crate) fn duplicate_column(column: &str, table: &str) -> SqlError {
@@ -46,18 +51,24 @@ fn no_schema(name: &str) -> SqlError {
 
 pub(crate) fn run(ctx: &mut Ctx<'_>, ddl: &Ddl) -> Result<()> {
     match ddl {
-        Ddl::CreateTable { name, columns, constraints } => create_table(ctx, name, columns, constraints),
+        Ddl::CreateTable { name, columns, constraints } => {
+            create_table(ctx, name, columns, constraints)
+        }
         Ddl::AlterTable { name, change } => alter_table(ctx, name, change),
         Ddl::CreateIndex(index) => create_index(ctx, index),
         Ddl::DropIndex { name, table, if_exists } => drop_index(ctx, name, table, *if_exists),
         Ddl::CreateSchema { name, owner } => create_schema(ctx, name, owner.as_deref()),
-        Ddl::CreateView { name, columns, text, alter } => create_view(ctx, name, columns, text, *alter),
+        Ddl::CreateView { name, columns, text, alter } => {
+            create_view(ctx, name, columns, text, *alter)
+        }
         Ddl::CreateDatabase { name, collation } => create_database(ctx, name, collation.as_deref()),
         Ddl::AlterDatabase { name, settings } => alter_database(ctx, name.as_deref(), settings),
         Ddl::Drop { kind: DropKind::Table, names, if_exists } => {
             names.iter().try_for_each(|n| drop_table(ctx, n, *if_exists))
         }
-        Ddl::Drop { kind: DropKind::View, names, if_exists } => names.iter().try_for_each(|n| drop_view(ctx, n, *if_exists)),
+        Ddl::Drop { kind: DropKind::View, names, if_exists } => {
+            names.iter().try_for_each(|n| drop_view(ctx, n, *if_exists))
+        }
         Ddl::Drop { kind: DropKind::Schema, names, if_exists } => {
             names.iter().try_for_each(|n| drop_schema(ctx, &n.name, *if_exists))
         }
@@ -93,7 +104,11 @@ fn place(ctx: &mut Ctx<'_>, name: &ObjName, permission: &str) -> Result<(i32, i3
     let schema = find_schema(ctx, db, name.schema.as_deref())
         .ok_or_else(|| no_schema(name.schema.as_deref().unwrap_or("dbo")))?;
     if !permission::allowed(db, user, permission, Securable::Database) {
-        return Err(SqlError::new(262, 14, format!("{permission} permission denied in database '{}'.", db.name)));
+        return Err(SqlError::new(
+            262,
+            14,
+            format!("{permission} permission denied in database '{}'.", db.name),
+        ));
     }
     if !permission::allowed(db, user, "ALTER", Securable::Schema(schema)) {
         return Err(no_schema(db.schema_name(schema)));
@@ -102,8 +117,12 @@ fn place(ctx: &mut Ctx<'_>, name: &ObjName, permission: &str) -> Result<(i32, i3
 }
 
 pub(crate) fn no_database(name: &str) -> SqlError {
-    SqlError::new(911, 16, format!("Database '{name}' does not exist. Make sure that the name is entered correctly."))
-        .reach(Reach::Batch)
+    SqlError::new(
+        911,
+        16,
+        format!("Database '{name}' does not exist. Make sure that the name is entered correctly."),
+    )
+    .reach(Reach::Batch)
 }
 
 pub(crate) fn database_mut<'s>(ctx: &'s mut Ctx<'_>, db: i32) -> Result<&'s mut Database> {
@@ -165,7 +184,8 @@ impl Builder<'_> {
             });
         }
         if let Some((_, step)) = c.identity {
-            let exact = column.ty.is_integer() && column.ty != SqlType::Bit || matches!(column.ty, SqlType::Decimal(_, 0));
+            let exact = column.ty.is_integer() && column.ty != SqlType::Bit
+                || matches!(column.ty, SqlType::Decimal(_, 0));
             if !exact || step == 0 || c.nullable == Some(true) {
                 return Err(SqlError::new(
                     2749,
@@ -186,7 +206,12 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn name_for(&self, ctx: &mut Ctx<'_>, given: Option<&String>, prefix: &str) -> (ObjectId, String, bool) {
+    fn name_for(
+        &self,
+        ctx: &mut Ctx<'_>,
+        given: Option<&String>,
+        prefix: &str,
+    ) -> (ObjectId, String, bool) {
         let id = if self.temp {
             ctx.state.new_temp_id()
         } else {
@@ -199,26 +224,41 @@ impl Builder<'_> {
         }
     }
 
-    fn constraint(&mut self, ctx: &mut Ctx<'_>, k: &ConstraintDef, explicit_null: bool) -> Result<()> {
+    fn constraint(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        k: &ConstraintDef,
+        explicit_null: bool,
+    ) -> Result<()> {
         if let Some(n) = &k.name {
-            let clash = self.def.indexes.iter().any(|i| same(&i.name, n) && i.kind != IndexKind::Index)
-                || self.def.checks.iter().any(|c| same(&c.name, n))
-                || self.def.foreign_keys.iter().any(|f| same(&f.name, n));
+            let clash =
+                self.def.indexes.iter().any(|i| same(&i.name, n) && i.kind != IndexKind::Index)
+                    || self.def.checks.iter().any(|c| same(&c.name, n))
+                    || self.def.foreign_keys.iter().any(|f| same(&f.name, n));
             let db = ctx.sess.db;
             let taken = !self.temp
-                && ctx.state.catalog.databases.iter().any(|d| d.id == db && d.object_exists(self.def.schema, n));
+                && ctx
+                    .state
+                    .catalog
+                    .databases
+                    .iter()
+                    .any(|d| d.id == db && d.object_exists(self.def.schema, n));
             if clash || taken {
                 return Err(already_there(n));
             }
         }
         match &k.kind {
             ConstraintKind::Key { primary, clustered, columns } => {
-                let (object, name, system_named) = self.name_for(ctx, k.name.as_ref(), if *primary { "PK" } else { "UQ" });
+                let (object, name, system_named) =
+                    self.name_for(ctx, k.name.as_ref(), if *primary { "PK" } else { "UQ" });
                 if *primary && self.def.primary_key().is_some() {
                     return Err(SqlError::new(
                         8110,
                         16,
-                        format!("Cannot add multiple PRIMARY KEY constraints to table '{}'.", self.def.name),
+                        format!(
+                            "Cannot add multiple PRIMARY KEY constraints to table '{}'.",
+                            self.def.name
+                        ),
                     )
                     .state(0)
                     .reach(Reach::Batch));
@@ -226,7 +266,14 @@ impl Builder<'_> {
                 let mut keys = Vec::new();
                 for (c, desc) in columns {
                     let at = self.def.column(c).ok_or_else(|| {
-                        SqlError::new(1911, 16, format!("Column name '{c}' does not exist in the target table or view.")).reach(Reach::Batch)
+                        SqlError::new(
+                            1911,
+                            16,
+                            format!(
+                                "Column name '{c}' does not exist in the target table or view."
+                            ),
+                        )
+                        .reach(Reach::Batch)
                     })?;
                     keys.push((at, *desc));
                 }
@@ -246,23 +293,34 @@ impl Builder<'_> {
                 }
                 let has_clustered = self.def.indexes.iter().any(|i| i.id == 1);
                 let clustered = clustered.unwrap_or(*primary && !has_clustered);
-                let kind = if *primary { IndexKind::PrimaryKey } else { IndexKind::UniqueConstraint };
-                self.index(Index {
-                    id: 0,
-                    object,
-                    name,
-                    kind,
-                    unique: true,
-                    ignore_dup_key: false,
-                    system_named,
-                    keys,
-                    include: Vec::new(),
-                    filter: None,
-                }, clustered)
+                let kind =
+                    if *primary { IndexKind::PrimaryKey } else { IndexKind::UniqueConstraint };
+                self.index(
+                    Index {
+                        id: 0,
+                        object,
+                        name,
+                        kind,
+                        unique: true,
+                        ignore_dup_key: false,
+                        system_named,
+                        keys,
+                        include: Vec::new(),
+                        filter: None,
+                    },
+                    clustered,
+                )
             }
             ConstraintKind::Check(text) => {
                 let (id, name, system_named) = self.name_for(ctx, k.name.as_ref(), "CK");
-                self.def.checks.push(Check { id, name, text: text.text.clone(), disabled: false, trusted: true, system_named });
+                self.def.checks.push(Check {
+                    id,
+                    name,
+                    text: text.text.clone(),
+                    disabled: false,
+                    trusted: true,
+                    system_named,
+                });
                 Ok(())
             }
             ConstraintKind::Default { value, column } => {
@@ -275,9 +333,15 @@ impl Builder<'_> {
                     return Err(convert::clash(bound.ty, col.ty));
                 }
                 if col.default.is_some() {
-                    return Err(SqlError::new(1781, 16, "Column already has a DEFAULT bound to it.").reach(Reach::Batch));
+                    return Err(SqlError::new(
+                        1781,
+                        16,
+                        "Column already has a DEFAULT bound to it.",
+                    )
+                    .reach(Reach::Batch));
                 }
-                col.default = Some(ColumnDefault { id, name, text: value.text.clone(), system_named });
+                col.default =
+                    Some(ColumnDefault { id, name, text: value.text.clone(), system_named });
                 Ok(())
             }
             ConstraintKind::Foreign { columns, table, referenced } => {
@@ -308,7 +372,10 @@ impl Builder<'_> {
                     return Err(SqlError::new(
                         1767,
                         16,
-                        format!("Foreign key '{name}' references invalid table '{}'.", table.display()),
+                        format!(
+                            "Foreign key '{name}' references invalid table '{}'.",
+                            table.display()
+                        ),
                     )
                     .state(0)
                     .reach(Reach::Batch));
@@ -320,12 +387,18 @@ impl Builder<'_> {
         };
         let columns = at(self.def, columns)?;
         let referenced = if referenced.is_empty() {
-            target.primary_key().map(|i| i.keys.iter().map(|(c, _)| *c).collect()).unwrap_or_default()
+            target
+                .primary_key()
+                .map(|i| i.keys.iter().map(|(c, _)| *c).collect())
+                .unwrap_or_default()
         } else {
             at(&target, referenced)?
         };
         let unique = target.indexes.iter().any(|i| {
-            i.unique && i.filter.is_none() && i.keys.len() == referenced.len() && i.keys.iter().all(|(c, _)| referenced.contains(c))
+            i.unique
+                && i.filter.is_none()
+                && i.keys.len() == referenced.len()
+                && i.keys.iter().all(|(c, _)| referenced.contains(c))
         });
         if !unique || columns.len() != referenced.len() {
             return Err(SqlError::new(
@@ -380,7 +453,9 @@ impl Builder<'_> {
             .keys
             .iter()
             .map(|(c, _)| &self.def.columns[*c])
-            .filter(|c| !matches!(c.ty, SqlType::VarChar(_) | SqlType::NVarChar(_) | SqlType::VarBinary(_)))
+            .filter(|c| {
+                !matches!(c.ty, SqlType::VarChar(_) | SqlType::NVarChar(_) | SqlType::VarBinary(_))
+            })
             .map(|c| c.ty.max_length())
             .sum();
         if fixed > limit || (bytes > limit && fixed == bytes) {
@@ -417,7 +492,12 @@ fn empty_def(id: ObjectId, schema: i32, name: &str) -> TableDef {
     }
 }
 
-fn create_table(ctx: &mut Ctx<'_>, name: &ObjName, columns: &[ColumnDef], constraints: &[ConstraintDef]) -> Result<()> {
+fn create_table(
+    ctx: &mut Ctx<'_>,
+    name: &ObjName,
+    columns: &[ColumnDef],
+    constraints: &[ConstraintDef],
+) -> Result<()> {
     if name.is_temp() {
         let collation = ctx.state.catalog.server_collation;
         return create_temp(ctx, name, columns, constraints, collation);
@@ -425,12 +505,23 @@ fn create_table(ctx: &mut Ctx<'_>, name: &ObjName, columns: &[ColumnDef], constr
     let (db, schema) = place(ctx, name, "CREATE TABLE")?;
     lock_name(ctx, db, schema, &name.name)?;
     let me = ctx.sess.id;
-    let exists = ctx.state.catalog.databases.iter().any(|d| d.id == db && d.object_exists(schema, &name.name));
+    let exists = ctx
+        .state
+        .catalog
+        .databases
+        .iter()
+        .any(|d| d.id == db && d.object_exists(schema, &name.name));
     if exists {
         return Err(already_there(&name.name));
     }
     let id = ctx.state.catalog_mut(me).new_id();
-    let collation = ctx.state.catalog.databases.iter().find(|d| d.id == db).map_or(ctx.database_collation(), |d| d.collation);
+    let collation = ctx
+        .state
+        .catalog
+        .databases
+        .iter()
+        .find(|d| d.id == db)
+        .map_or(ctx.database_collation(), |d| d.collation);
     let mut def = empty_def(id, schema, &name.name);
     build(ctx, &mut def, columns, constraints, collation, false)?;
     install(ctx, db, def)
@@ -508,7 +599,11 @@ fn install_temp(ctx: &mut Ctx<'_>, def: TableDef) -> Result<()> {
 }
 
 /// A table from finished columns, for SELECT INTO.
-pub(crate) fn create_plain(ctx: &mut Ctx<'_>, name: &ObjName, columns: Vec<Column>) -> Result<Arc<TableDef>> {
+pub(crate) fn create_plain(
+    ctx: &mut Ctx<'_>,
+    name: &ObjName,
+    columns: Vec<Column>,
+) -> Result<Arc<TableDef>> {
     let next_column = i32::try_from(columns.len() + 1).unwrap_or(i32::MAX);
     if name.is_temp() {
         let id = ctx.state.new_temp_id();
@@ -567,7 +662,11 @@ fn redefine(ctx: &mut Ctx<'_>, db: i32, mut def: TableDef) -> Result<()> {
         let before = ctx.state.temp.entry(owner).or_default().clone();
         let nest = before.get(&def.name.to_lowercase()).map_or(0, |(_, n)| *n);
         ctx.state.push_undo(me, Undo::Temp(owner, before));
-        ctx.state.temp.entry(owner).or_default().insert(def.name.to_lowercase(), (Arc::new(def), nest));
+        ctx.state
+            .temp
+            .entry(owner)
+            .or_default()
+            .insert(def.name.to_lowercase(), (Arc::new(def), nest));
         return Ok(());
     }
     database_mut(ctx, db)?.tables.insert(def.id, Arc::new(def));
@@ -616,7 +715,11 @@ fn alter_table(ctx: &mut Ctx<'_>, name: &ObjName, change: &AlterTable) -> Result
     match change {
         AlterTable::Add { columns, constraints, check } => {
             let width = def.columns.len();
-            let collation = if def.id < 0 { ctx.state.catalog.server_collation } else { ctx.database_collation() };
+            let collation = if def.id < 0 {
+                ctx.state.catalog.server_collation
+            } else {
+                ctx.database_collation()
+            };
             let (checks, keys) = (def.checks.len(), def.foreign_keys.len());
             build(ctx, &mut def, columns, constraints, collation, old.id < 0)?;
             if !*check {
@@ -633,7 +736,12 @@ fn alter_table(ctx: &mut Ctx<'_>, name: &ObjName, change: &AlterTable) -> Result
             let writer = Writer::new(ctx, db, Arc::new(def.clone()))?;
             let any = ctx.state.tables.get(&old.id).is_some_and(|d| d.live > 0);
             for c in &def.columns[width..] {
-                if !c.nullable && c.default.is_none() && c.identity.is_none() && c.computed.is_none() && any {
+                if !c.nullable
+                    && c.default.is_none()
+                    && c.identity.is_none()
+                    && c.computed.is_none()
+                    && any
+                {
                     return Err(SqlError::new(
                         4901,
                         16,
@@ -675,12 +783,22 @@ fn alter_table(ctx: &mut Ctx<'_>, name: &ObjName, change: &AlterTable) -> Result
             })?;
             let from = def.columns[at].ty;
             let used = def.indexes.iter().any(|i| i.keys.iter().any(|(c, _)| *c == at))
-                && !(from.is_text() && ty.is_text() && ty.max_length() >= from.max_length() && from.is_wide() == ty.is_wide() && collation.is_none());
+                && !(from.is_text()
+                    && ty.is_text()
+                    && ty.max_length() >= from.max_length()
+                    && from.is_wide() == ty.is_wide()
+                    && collation.is_none());
             if used && from != *ty {
                 return Err(SqlError::new(
                     5074,
                     16,
-                    format!("The object '{}' is dependent on column '{column}'.", def.indexes.iter().find(|i| i.keys.iter().any(|(c, _)| *c == at)).map_or("", |i| &i.name)),
+                    format!(
+                        "The object '{}' is dependent on column '{column}'.",
+                        def.indexes
+                            .iter()
+                            .find(|i| i.keys.iter().any(|(c, _)| *c == at))
+                            .map_or("", |i| &i.name)
+                    ),
                 )
                 .reach(Reach::Batch));
             }
@@ -730,7 +848,12 @@ fn alter_table(ctx: &mut Ctx<'_>, name: &ObjName, change: &AlterTable) -> Result
             gone.sort_unstable();
             remove_columns(&mut def, &gone);
             rewrite(ctx, db, &old, def, &mut |_, row| {
-                Ok(row.into_iter().enumerate().filter(|(i, _)| !gone.contains(i)).map(|(_, v)| v).collect())
+                Ok(row
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(i, _)| !gone.contains(i))
+                    .map(|(_, v)| v)
+                    .collect())
             })
         }
         AlterTable::EnableConstraint { name, enable } => {
@@ -747,7 +870,12 @@ fn alter_table(ctx: &mut Ctx<'_>, name: &ObjName, change: &AlterTable) -> Result
                 hit = true;
             }
             if !hit {
-                return Err(SqlError::new(4917, 16, format!("Constraint '{}' does not exist.", name.as_deref().unwrap_or_default())).reach(Reach::Batch));
+                return Err(SqlError::new(
+                    4917,
+                    16,
+                    format!("Constraint '{}' does not exist.", name.as_deref().unwrap_or_default()),
+                )
+                .reach(Reach::Batch));
             }
             redefine(ctx, db, def)
         }
@@ -795,10 +923,21 @@ fn add_constraints(
     validate: bool,
 ) -> Result<()> {
     if def.indexes.len() > old.indexes.len() {
-        for (c, _) in def.indexes[old.indexes.len()..].iter().filter(|i| i.kind == IndexKind::PrimaryKey).flat_map(|i| &i.keys) {
+        for (c, _) in def.indexes[old.indexes.len()..]
+            .iter()
+            .filter(|i| i.kind == IndexKind::PrimaryKey)
+            .flat_map(|i| &i.keys)
+        {
             if old.columns[*c].nullable {
-                return Err(SqlError::new(8111, 16, format!("Cannot define PRIMARY KEY constraint on nullable column in table '{}'.", def.name))
-                    .reach(Reach::Batch));
+                return Err(SqlError::new(
+                    8111,
+                    16,
+                    format!(
+                        "Cannot define PRIMARY KEY constraint on nullable column in table '{}'.",
+                        def.name
+                    ),
+                )
+                .reach(Reach::Batch));
             }
         }
     }
@@ -829,7 +968,8 @@ fn add_constraints(
             }
         }
         if def.foreign_keys.len() > keys {
-            let ids: Vec<_> = ctx.state.tables.get(&def.id).map(|d| d.ids().collect()).unwrap_or_default();
+            let ids: Vec<_> =
+                ctx.state.tables.get(&def.id).map(|d| d.ids().collect()).unwrap_or_default();
             super::constraints::foreign(ctx, db, &def, &ids, "ALTER TABLE")?;
         }
     }
@@ -842,7 +982,9 @@ fn no_duplicates(ctx: &mut Ctx<'_>, db: i32, def: &TableDef, from: usize) -> Res
     for (n, index) in data.indexes.iter().enumerate().skip(from).filter(|(_, i)| i.unique) {
         if let Some((_, ids)) = index.map.iter().find(|(_, ids)| ids.as_slice().len() > 1) {
             let row = data.slot(ids.as_slice()[0]).and_then(|s| s.cur.clone());
-            let values: Vec<Value> = row.map(|r| index.columns.iter().map(|(c, _)| r[*c].clone()).collect()).unwrap_or_default();
+            let values: Vec<Value> = row
+                .map(|r| index.columns.iter().map(|(c, _)| r[*c].clone()).collect())
+                .unwrap_or_default();
             let mut e = duplicate(ctx, db, def, &def.indexes[n], &values);
             let shown: Vec<String> = values.iter().map(crate::tds::types::key::display).collect();
             e.number = 1505;
@@ -884,9 +1026,16 @@ fn check_unused(def: &TableDef, at: usize, name: &str) -> Result<()> {
         .find(|i| i.keys.iter().any(|(c, _)| *c == at) || i.include.contains(&at))
         .map(|i| i.name.clone())
         .or_else(|| def.columns[at].default.as_ref().map(|d| d.name.clone()))
-        .or_else(|| def.foreign_keys.iter().find(|f| f.columns.contains(&at)).map(|f| f.name.clone()));
+        .or_else(|| {
+            def.foreign_keys.iter().find(|f| f.columns.contains(&at)).map(|f| f.name.clone())
+        });
     match user {
-        Some(user) => Err(SqlError::new(5074, 16, format!("The object '{user}' is dependent on column '{name}'.")).reach(Reach::Batch)),
+        Some(user) => Err(SqlError::new(
+            5074,
+            16,
+            format!("The object '{user}' is dependent on column '{name}'."),
+        )
+        .reach(Reach::Batch)),
         None => Ok(()),
     }
 }
@@ -927,12 +1076,19 @@ fn drop_table(ctx: &mut Ctx<'_>, name: &ObjName, if_exists: bool) -> Result<()> 
         ctx.state.temp.entry(owner).or_default().remove(&def.name.to_lowercase());
     } else {
         let catalog = ctx.state.catalog.clone();
-        let user = catalog.databases.iter().flat_map(|d| d.tables.values()).find(|t| t.id != def.id && t.foreign_keys.iter().any(|f| f.table == def.id));
+        let user = catalog
+            .databases
+            .iter()
+            .flat_map(|d| d.tables.values())
+            .find(|t| t.id != def.id && t.foreign_keys.iter().any(|f| f.table == def.id));
         if user.is_some() {
             return Err(SqlError::new(
                 3726,
                 16,
-                format!("Could not drop object '{}' because it is referenced by a FOREIGN KEY constraint.", name.display()),
+                format!(
+                    "Could not drop object '{}' because it is referenced by a FOREIGN KEY constraint.",
+                    name.display()
+                ),
             ));
         }
         let d = database_mut(ctx, db)?;
@@ -945,7 +1101,8 @@ fn drop_table(ctx: &mut Ctx<'_>, name: &ObjName, if_exists: bool) -> Result<()> 
 }
 
 fn create_index(ctx: &mut Ctx<'_>, index: &IndexDef) -> Result<()> {
-    let (_, found) = find_table(ctx, &index.table).map_err(|_| cannot_find("alter", "table", &index.table.display()))?;
+    let (_, found) = find_table(ctx, &index.table)
+        .map_err(|_| cannot_find("alter", "table", &index.table.display()))?;
     let _ = found;
     let (db, old) = alterable(ctx, &index.table, "alter")?;
     if old.indexes.iter().any(|i| same(&i.name, &index.name)) {
@@ -962,7 +1119,12 @@ fn create_index(ctx: &mut Ctx<'_>, index: &IndexDef) -> Result<()> {
     let mut def = (*old).clone();
     let at = |n: &String| {
         old.column(n).ok_or_else(|| {
-            SqlError::new(1911, 16, format!("Column name '{n}' does not exist in the target table or view.")).reach(Reach::Batch)
+            SqlError::new(
+                1911,
+                16,
+                format!("Column name '{n}' does not exist in the target table or view."),
+            )
+            .reach(Reach::Batch)
         })
     };
     let mut keys = Vec::new();
@@ -1008,7 +1170,10 @@ fn drop_index(ctx: &mut Ctx<'_>, name: &str, table: &ObjName, if_exists: bool) -
             return Err(SqlError::new(
                 3723,
                 16,
-                format!("An explicit DROP INDEX is not allowed on index '{}.{name}'. It is being used for constraint enforcement.", table.display()),
+                format!(
+                    "An explicit DROP INDEX is not allowed on index '{}.{name}'. It is being used for constraint enforcement.",
+                    table.display()
+                ),
             ));
         }
         Some(_) => {}
@@ -1058,15 +1223,41 @@ fn drop_schema(ctx: &mut Ctx<'_>, name: &str, if_exists: bool) -> Result<()> {
     let catalog = ctx.state.catalog.clone();
     let d = ctx.database(&catalog);
     let Some(schema) = d.schema(name) else {
-        return if if_exists { Ok(()) } else { Err(SqlError::new(15_151, 16, format!("Cannot drop the schema '{name}', because it does not exist or you do not have permission."))) };
+        return if if_exists {
+            Ok(())
+        } else {
+            Err(SqlError::new(
+                15_151,
+                16,
+                format!(
+                    "Cannot drop the schema '{name}', because it does not exist or you do not have permission."
+                ),
+            ))
+        };
     };
     if !permission::allowed(d, ctx.user(), "CONTROL", Securable::Schema(schema.id)) {
-        return Err(SqlError::new(15_151, 16, format!("Cannot drop the schema '{name}', because it does not exist or you do not have permission.")));
+        return Err(SqlError::new(
+            15_151,
+            16,
+            format!(
+                "Cannot drop the schema '{name}', because it does not exist or you do not have permission."
+            ),
+        ));
     }
-    let used = d.tables.values().find(|t| t.schema == schema.id).map(|t| t.name.clone())
+    let used = d
+        .tables
+        .values()
+        .find(|t| t.schema == schema.id)
+        .map(|t| t.name.clone())
         .or_else(|| d.views.iter().find(|v| v.schema == schema.id).map(|v| v.name.clone()));
     if let Some(object) = used {
-        return Err(SqlError::new(3729, 16, format!("Cannot drop schema '{name}' because it is being referenced by object '{object}'.")));
+        return Err(SqlError::new(
+            3729,
+            16,
+            format!(
+                "Cannot drop schema '{name}' because it is being referenced by object '{object}'."
+            ),
+        ));
     }
     let (db, id) = (d.id, schema.id);
     lock_name(ctx, db, 0, name)?;
@@ -1076,7 +1267,13 @@ fn drop_schema(ctx: &mut Ctx<'_>, name: &str, if_exists: bool) -> Result<()> {
     Ok(())
 }
 
-fn create_view(ctx: &mut Ctx<'_>, name: &ObjName, columns: &[String], text: &str, alter: bool) -> Result<()> {
+fn create_view(
+    ctx: &mut Ctx<'_>,
+    name: &ObjName,
+    columns: &[String],
+    text: &str,
+    alter: bool,
+) -> Result<()> {
     let (db, schema) = place(ctx, name, "CREATE VIEW")?;
     lock_name(ctx, db, schema, &name.name)?;
     let existing = match find_object(ctx, name)? {
@@ -1089,7 +1286,9 @@ fn create_view(ctx: &mut Ctx<'_>, name: &ObjName, columns: &[String], text: &str
     }
     // The query must bind now, as the server insists.
     let statements = crate::tds::parse::batch(text)?;
-    if let Some(crate::tds::parse::ast::StmtKind::Query { query, .. }) = statements.first().map(|s| &s.kind) {
+    if let Some(crate::tds::parse::ast::StmtKind::Query { query, .. }) =
+        statements.first().map(|s| &s.kind)
+    {
         Binder::new(ctx).derived(query, &name.name, columns, false)?;
     }
     let me = ctx.sess.id;
@@ -1117,7 +1316,9 @@ fn drop_view(ctx: &mut Ctx<'_>, name: &ObjName, if_exists: bool) -> Result<()> {
             let catalog = ctx.state.catalog.clone();
             let d = catalog.databases.iter().find(|d| d.id == db);
             let user = d.and_then(|d| ctx.user_in(d)).unwrap_or(0);
-            if !d.is_some_and(|d| permission::allowed(d, user, "CONTROL", Securable::Object(def.id))) {
+            if !d
+                .is_some_and(|d| permission::allowed(d, user, "CONTROL", Securable::Object(def.id)))
+            {
                 return Err(cannot_find("drop", "view", &name.display()));
             }
             lock_name(ctx, db, def.schema, &def.name)?;
@@ -1133,7 +1334,12 @@ fn drop_view(ctx: &mut Ctx<'_>, name: &ObjName, if_exists: bool) -> Result<()> {
 
 fn outside_transaction(ctx: &Ctx<'_>, what: &str) -> Result<()> {
     if ctx.sess.trancount > 0 {
-        return Err(SqlError::new(226, 16, format!("{what} statement not allowed within multi-statement transaction.")).state(6));
+        return Err(SqlError::new(
+            226,
+            16,
+            format!("{what} statement not allowed within multi-statement transaction."),
+        )
+        .state(6));
     }
     Ok(())
 }
@@ -1141,10 +1347,19 @@ fn outside_transaction(ctx: &Ctx<'_>, what: &str) -> Result<()> {
 fn create_database(ctx: &mut Ctx<'_>, name: &str, collation: Option<&str>) -> Result<()> {
     outside_transaction(ctx, "CREATE DATABASE")?;
     if !permission::server_allowed(&ctx.state.catalog, ctx.sess.login, "CREATE ANY DATABASE") {
-        return Err(SqlError::new(262, 14, "CREATE DATABASE permission denied in database 'master'."));
+        return Err(SqlError::new(
+            262,
+            14,
+            "CREATE DATABASE permission denied in database 'master'.",
+        ));
     }
     if ctx.state.catalog.database(name).is_some() {
-        return Err(SqlError::new(1801, 16, format!("Database '{name}' already exists. Choose a different database name.")).state(3));
+        return Err(SqlError::new(
+            1801,
+            16,
+            format!("Database '{name}' already exists. Choose a different database name."),
+        )
+        .state(3));
     }
     let collation = match collation {
         Some(c) => Coll::parse(c)?,
@@ -1157,22 +1372,46 @@ fn create_database(ctx: &mut Ctx<'_>, name: &str, collation: Option<&str>) -> Re
 
 fn drop_database(ctx: &mut Ctx<'_>, name: &str, if_exists: bool) -> Result<()> {
     outside_transaction(ctx, "DROP DATABASE")?;
-    let missing = || SqlError::new(3701, 11, format!("Cannot drop the database '{name}', because it does not exist or you do not have permission."));
+    let missing = || {
+        SqlError::new(
+            3701,
+            11,
+            format!(
+                "Cannot drop the database '{name}', because it does not exist or you do not have permission."
+            ),
+        )
+    };
     let Some(d) = ctx.state.catalog.database(name) else {
         return if if_exists { Ok(()) } else { Err(missing()) };
     };
     let (id, owner) = (d.id, d.owner);
-    if owner != ctx.sess.login && !permission::server_allowed(&ctx.state.catalog, ctx.sess.login, "ALTER ANY DATABASE") {
+    if owner != ctx.sess.login
+        && !permission::server_allowed(&ctx.state.catalog, ctx.sess.login, "ALTER ANY DATABASE")
+    {
         return Err(missing());
     }
     if id <= 4 {
-        return Err(SqlError::new(3708, 16, format!("Cannot drop the database '{name}' because it is a system database.")));
+        return Err(SqlError::new(
+            3708,
+            16,
+            format!("Cannot drop the database '{name}' because it is a system database."),
+        ));
     }
     if ctx.sess.db == id || ctx.state.sessions.values().any(|s| s.database == id) {
-        return Err(SqlError::new(3702, 16, format!("Cannot drop database \"{name}\" because it is currently in use.")).state(3));
+        return Err(SqlError::new(
+            3702,
+            16,
+            format!("Cannot drop database \"{name}\" because it is currently in use."),
+        )
+        .state(3));
     }
     let me = ctx.sess.id;
-    let tables: Vec<ObjectId> = ctx.state.catalog.database(name).map(|d| d.tables.keys().copied().collect()).unwrap_or_default();
+    let tables: Vec<ObjectId> = ctx
+        .state
+        .catalog
+        .database(name)
+        .map(|d| d.tables.keys().copied().collect())
+        .unwrap_or_default();
     ctx.state.catalog_mut(me).databases.retain(|d| d.id != id);
     for t in tables {
         let data = ctx.state.tables.remove(&t);
@@ -1181,7 +1420,11 @@ fn drop_database(ctx: &mut Ctx<'_>, name: &str, if_exists: bool) -> Result<()> {
     Ok(())
 }
 
-fn alter_database(ctx: &mut Ctx<'_>, name: Option<&str>, settings: &[(String, String)]) -> Result<()> {
+fn alter_database(
+    ctx: &mut Ctx<'_>,
+    name: Option<&str>,
+    settings: &[(String, String)],
+) -> Result<()> {
     let catalog = ctx.state.catalog.clone();
     let d = match name {
         Some(n) => catalog.database(n).ok_or_else(|| {
@@ -1194,7 +1437,10 @@ fn alter_database(ctx: &mut Ctx<'_>, name: Option<&str>, settings: &[(String, St
         return Err(SqlError::new(
             5011,
             14,
-            format!("User does not have permission to alter database '{}', the database does not exist, or the database is not in a state that allows access checks.", d.name),
+            format!(
+                "User does not have permission to alter database '{}', the database does not exist, or the database is not in a state that allows access checks.",
+                d.name
+            ),
         ));
     }
     let id = d.id;

@@ -7,7 +7,8 @@ use super::constraints::check_changed;
 use super::eval::value;
 use super::{Cell, Ctx, Env, Tuple, query};
 use crate::tds::bind::{
-    Binder, JoinPlan, Kind, OutCol, Pred, Rows, Scope, Source, TExpr, base_columns, find_object, find_table,
+    Binder, JoinPlan, Kind, OutCol, Pred, Rows, Scope, Source, TExpr, base_columns, find_object,
+    find_table,
 };
 use crate::tds::engine::ObjectId;
 use crate::tds::engine::catalog::{Column, TableDef, same};
@@ -15,7 +16,8 @@ use crate::tds::engine::table::{RowId, TableData};
 use crate::tds::engine::txn::Undo;
 use crate::tds::error::{Reach, Result, SqlError, invalid_column, invalid_object, unsupported};
 use crate::tds::parse::ast::{
-    Assignment, Delete, Expr, Hints, Insert, InsertSource, Item, ObjName, Output, Query, SetExpr, TableRef, Target, Update,
+    Assignment, Delete, Expr, Hints, Insert, InsertSource, Item, ObjName, Output, Query, SetExpr,
+    TableRef, Target, Update,
 };
 use crate::tds::types::{Row, SqlType, Value, convert};
 
@@ -58,7 +60,8 @@ impl Writer {
             if let Some((text, _)) = &c.computed {
                 let e = crate::tds::parse::expression(text)?;
                 let mut b = Binder::new(ctx);
-                b.scopes.push(Scope { sources: vec![supplied(&def.name, &def)], ..Scope::default() });
+                b.scopes
+                    .push(Scope { sources: vec![supplied(&def.name, &def)], ..Scope::default() });
                 computed.push((i, b.value(&e)?));
             }
             defaults.push(match &c.default {
@@ -79,12 +82,20 @@ impl Writer {
 
     /// The columns an INSERT without a list fills.
     pub(crate) fn insertable(&self) -> Vec<usize> {
-        let open = |c: &Column| c.computed.is_none() && (c.identity.is_none() || self.identity_insert);
+        let open =
+            |c: &Column| c.computed.is_none() && (c.identity.is_none() || self.identity_insert);
         self.def.columns.iter().enumerate().filter(|(_, c)| open(c)).map(|(i, _)| i).collect()
     }
 
     /// A value as the column keeps it.
-    pub(crate) fn store(&self, ctx: &Ctx<'_>, column: usize, v: &Value, ty: SqlType, verb: &str) -> Result<Value> {
+    pub(crate) fn store(
+        &self,
+        ctx: &Ctx<'_>,
+        column: usize,
+        v: &Value,
+        ty: SqlType,
+        verb: &str,
+    ) -> Result<Value> {
         let c = &self.def.columns[column];
         if v.is_null() {
             if c.nullable {
@@ -115,7 +126,12 @@ impl Writer {
     }
 
     /// A whole row from the given columns; the others take their default.
-    pub(crate) fn complete(&self, ctx: &mut Ctx<'_>, columns: &[usize], values: Vec<Value>) -> Result<Vec<Value>> {
+    pub(crate) fn complete(
+        &self,
+        ctx: &mut Ctx<'_>,
+        columns: &[usize],
+        values: Vec<Value>,
+    ) -> Result<Vec<Value>> {
         let mut row = vec![Value::Null; self.def.columns.len()];
         let mut given = vec![false; row.len()];
         for (i, v) in columns.iter().zip(values) {
@@ -180,7 +196,8 @@ impl Writer {
             if let (Some((_, step)), Some(n)) = (c.identity, row[i].as_i64()) {
                 ctx.sess.scope_identity = Some(n);
                 if let Some(data) = ctx.state.tables.get_mut(&self.def.id) {
-                    let further = data.identity.is_none_or(|last| if step > 0 { n > last } else { n < last });
+                    let further =
+                        data.identity.is_none_or(|last| if step > 0 { n > last } else { n < last });
                     if further {
                         data.identity = Some(n);
                     }
@@ -225,7 +242,12 @@ impl Writer {
 }
 
 fn supplied(alias: &str, def: &TableDef) -> Source {
-    Source { alias: alias.to_owned(), qualifier: Vec::new(), columns: base_columns(def), rows: Rows::Supplied }
+    Source {
+        alias: alias.to_owned(),
+        qualifier: Vec::new(),
+        columns: base_columns(def),
+        rows: Rows::Supplied,
+    }
 }
 
 fn target_name(target: &Target) -> (ObjName, Hints) {
@@ -262,7 +284,11 @@ fn bind_output(b: &mut Binder<'_, '_>, output: &Output) -> Result<(Vec<TExpr>, V
     Ok((items, columns))
 }
 
-fn output_into(ctx: &mut Ctx<'_>, output: &Output, width: usize) -> Result<Option<(Writer, Vec<usize>)>> {
+fn output_into(
+    ctx: &mut Ctx<'_>,
+    output: &Output,
+    width: usize,
+) -> Result<Option<(Writer, Vec<usize>)>> {
     let Some((target, names)) = &output.into else { return Ok(None) };
     let (name, _) = target_name(target);
     let (db, def) = find_table(ctx, &name)?;
@@ -279,7 +305,12 @@ fn output_into(ctx: &mut Ctx<'_>, output: &Output, width: usize) -> Result<Optio
 }
 
 fn count_mismatch() -> SqlError {
-    SqlError::new(213, 16, "Column name or number of supplied values does not match table definition.").reach(Reach::Batch)
+    SqlError::new(
+        213,
+        16,
+        "Column name or number of supplied values does not match table definition.",
+    )
+    .reach(Reach::Batch)
 }
 
 impl BoundOutput {
@@ -329,7 +360,10 @@ fn named_columns(writer: &Writer, names: &[String]) -> Result<Vec<usize>> {
             return Err(SqlError::new(
                 544,
                 16,
-                format!("Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.", writer.def.name),
+                format!(
+                    "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
+                    writer.def.name
+                ),
             ));
         }
         out.push(i);
@@ -354,7 +388,10 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
         return Err(SqlError::new(
             545,
             16,
-            format!("Explicit value must be specified for identity column in table '{}' when IDENTITY_INSERT is set to ON.", writer.def.name),
+            format!(
+                "Explicit value must be specified for identity column in table '{}' when IDENTITY_INSERT is set to ON.",
+                writer.def.name
+            ),
         ));
     }
     let rows = insert_rows(ctx, i, &writer, &columns)?;
@@ -385,7 +422,12 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
 }
 
 /// The rows to insert, converted to the columns' types.
-fn insert_rows(ctx: &mut Ctx<'_>, i: &Insert, writer: &Writer, columns: &[usize]) -> Result<Vec<Vec<Value>>> {
+fn insert_rows(
+    ctx: &mut Ctx<'_>,
+    i: &Insert,
+    writer: &Writer,
+    columns: &[usize],
+) -> Result<Vec<Vec<Value>>> {
     let mut out = Vec::new();
     match &i.source {
         InsertSource::Defaults => {
@@ -495,10 +537,19 @@ fn place_in_from(from: &[TableRef], name: &ObjName) -> Option<String> {
                 walk(right, name, found, exact);
             }
             TableRef::Table { name: n, alias, .. } => {
-                let by_alias = name.schema.is_none() && alias.as_ref().is_some_and(|a| same(a, &name.name));
+                let by_alias =
+                    name.schema.is_none() && alias.as_ref().is_some_and(|a| same(a, &name.name));
                 let by_name = same(&n.name, &name.name)
-                    && (name.schema.is_none() || n.schema.is_none() || name.schema.as_ref().zip(n.schema.as_ref()).is_some_and(|(a, b)| same(a, b)));
-                if found.is_none() && if exact { by_alias || (by_name && alias.is_none()) } else { by_name } {
+                    && (name.schema.is_none()
+                        || n.schema.is_none()
+                        || name
+                            .schema
+                            .as_ref()
+                            .zip(n.schema.as_ref())
+                            .is_some_and(|(a, b)| same(a, b)));
+                if found.is_none()
+                    && if exact { by_alias || (by_name && alias.is_none()) } else { by_name }
+                {
                     *found = Some(alias.clone().unwrap_or_else(|| n.name.clone()));
                 }
             }
@@ -537,10 +588,13 @@ fn modify<T>(
     let alias = match place {
         Some(alias) => alias,
         None => {
-            from.insert(0, match target {
-                Target::Table(..) => TableRef::Table { name: name.clone(), alias: None, hints },
-                Target::Variable(v) => TableRef::Variable { name: v.clone(), alias: None },
-            });
+            from.insert(
+                0,
+                match target {
+                    Target::Table(..) => TableRef::Table { name: name.clone(), alias: None, hints },
+                    Target::Variable(v) => TableRef::Variable { name: v.clone(), alias: None },
+                },
+            );
             name.name.clone()
         }
     };
@@ -579,7 +633,9 @@ fn modify<T>(
         b.ctx.require(writer.db, "SELECT", &writer.def)?;
     }
     let mut sources = std::mem::take(&mut b.scopes[0].sources);
-    sources.truncate(sources.iter().position(|s| matches!(s.rows, Rows::Supplied)).unwrap_or(sources.len()));
+    sources.truncate(
+        sources.iter().position(|s| matches!(s.rows, Rows::Supplied)).unwrap_or(sources.len()),
+    );
     let join = b.plan_join(sources, flat, pool)?;
     Ok((Modify { join, target, writer }, bound))
 }
@@ -606,12 +662,20 @@ fn check_source(ctx: &mut Ctx<'_>, source: &Source) -> Result<()> {
     Ok(())
 }
 
-fn target_object(b: &mut Binder<'_, '_>, from: &[TableRef], alias: &str) -> Result<(i32, Arc<TableDef>)> {
+fn target_object(
+    b: &mut Binder<'_, '_>,
+    from: &[TableRef],
+    alias: &str,
+) -> Result<(i32, Arc<TableDef>)> {
     fn walk(t: &TableRef, alias: &str) -> Option<ObjName> {
         match t {
             TableRef::Join { left, right, .. } => walk(left, alias).or_else(|| walk(right, alias)),
-            TableRef::Table { name, alias: a, .. } => same(a.as_ref().unwrap_or(&name.name), alias).then(|| name.clone()),
-            TableRef::Variable { name, alias: a } => same(a.as_ref().unwrap_or(name), alias).then(|| ObjName::bare(name)),
+            TableRef::Table { name, alias: a, .. } => {
+                same(a.as_ref().unwrap_or(&name.name), alias).then(|| name.clone())
+            }
+            TableRef::Variable { name, alias: a } => {
+                same(a.as_ref().unwrap_or(name), alias).then(|| ObjName::bare(name))
+            }
             _ => None,
         }
     }
@@ -667,7 +731,11 @@ struct BoundSet {
     variable_ty: SqlType,
 }
 
-fn bind_sets(b: &mut Binder<'_, '_>, writer: &Writer, sets: &[Assignment]) -> Result<Vec<BoundSet>> {
+fn bind_sets(
+    b: &mut Binder<'_, '_>,
+    writer: &Writer,
+    sets: &[Assignment],
+) -> Result<Vec<BoundSet>> {
     let mut out: Vec<BoundSet> = Vec::new();
     for s in sets {
         let column = match &s.column {
@@ -677,7 +745,12 @@ fn bind_sets(b: &mut Binder<'_, '_>, writer: &Writer, sets: &[Assignment]) -> Re
         if let Some(c) = column {
             let def = &writer.def.columns[c];
             if def.identity.is_some() {
-                return Err(SqlError::new(8102, 16, format!("Cannot update identity column '{}'.", def.name)).reach(Reach::Batch));
+                return Err(SqlError::new(
+                    8102,
+                    16,
+                    format!("Cannot update identity column '{}'.", def.name),
+                )
+                .reach(Reach::Batch));
             }
             if def.computed.is_some() {
                 return Err(SqlError::new(
@@ -704,9 +777,9 @@ fn bind_sets(b: &mut Binder<'_, '_>, writer: &Writer, sets: &[Assignment]) -> Re
             None => (None, SqlType::Null),
         };
         let mut expr = match (&s.expr, column) {
-            (Expr::Default, Some(c)) => {
-                writer.defaults[c].clone().unwrap_or_else(|| TExpr::constant(Value::Null, SqlType::Null))
-            }
+            (Expr::Default, Some(c)) => writer.defaults[c]
+                .clone()
+                .unwrap_or_else(|| TExpr::constant(Value::Null, SqlType::Null)),
             (e, _) => b.value(e)?,
         };
         if let Some(op) = s.op {
@@ -746,12 +819,13 @@ fn own_column(b: &mut Binder<'_, '_>, writer: &Writer, column: usize) -> TExpr {
 
 pub(crate) fn update(ctx: &mut Ctx<'_>, u: &Update) -> Result<Outcome> {
     let top = top_of(ctx, u.top.as_ref())?;
-    let (m, (sets, output)) = modify(ctx, &u.ctes, &u.target, &u.from, u.filter.as_ref(), "UPDATE", |b, writer, _| {
-        let sets = bind_sets(b, writer, &u.sets)?;
-        let output = bound_output(b, writer, u.output.as_ref())?;
-        let read = sets.iter().map(|s| s.expr.clone()).collect();
-        Ok(((sets, output), read))
-    })?;
+    let (m, (sets, output)) =
+        modify(ctx, &u.ctes, &u.target, &u.from, u.filter.as_ref(), "UPDATE", |b, writer, _| {
+            let sets = bind_sets(b, writer, &u.sets)?;
+            let output = bound_output(b, writer, u.output.as_ref())?;
+            let read = sets.iter().map(|s| s.expr.clone()).collect();
+            Ok(((sets, output), read))
+        })?;
     let changes = collect(ctx, &m, top)?;
     let mut out = Outcome { count: count(changes.len()), ..Outcome::default() };
     for change in changes {
@@ -786,7 +860,11 @@ pub(crate) fn update(ctx: &mut Ctx<'_>, u: &Update) -> Result<Outcome> {
     Ok(out)
 }
 
-fn bound_output(b: &mut Binder<'_, '_>, writer: &Writer, output: Option<&Output>) -> Result<Option<BoundOutput>> {
+fn bound_output(
+    b: &mut Binder<'_, '_>,
+    writer: &Writer,
+    output: Option<&Output>,
+) -> Result<Option<BoundOutput>> {
     let Some(o) = output else { return Ok(None) };
     add_output_sources(b, &writer.def);
     let (items, columns) = bind_output(b, o)?;
@@ -796,10 +874,11 @@ fn bound_output(b: &mut Binder<'_, '_>, writer: &Writer, output: Option<&Output>
 
 pub(crate) fn delete(ctx: &mut Ctx<'_>, d: &Delete) -> Result<Outcome> {
     let top = top_of(ctx, d.top.as_ref())?;
-    let (m, output) = modify(ctx, &d.ctes, &d.target, &d.from, d.filter.as_ref(), "DELETE", |b, writer, _| {
-        let output = bound_output(b, writer, d.output.as_ref())?;
-        Ok((output, Vec::new()))
-    })?;
+    let (m, output) =
+        modify(ctx, &d.ctes, &d.target, &d.from, d.filter.as_ref(), "DELETE", |b, writer, _| {
+            let output = bound_output(b, writer, d.output.as_ref())?;
+            Ok((output, Vec::new()))
+        })?;
     let changes = collect(ctx, &m, top)?;
     let mut out = Outcome { count: count(changes.len()), ..Outcome::default() };
     for change in changes {
@@ -819,18 +898,26 @@ pub(crate) fn delete(ctx: &mut Ctx<'_>, d: &Delete) -> Result<Outcome> {
 }
 
 pub(crate) fn truncate(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<Outcome> {
-    let (db, def) = find_table(ctx, name).map_err(|e| if e.number == 208 { missing_table(name) } else { e })?;
+    let (db, def) =
+        find_table(ctx, name).map_err(|e| if e.number == 208 { missing_table(name) } else { e })?;
     if ctx.require(db, "ALTER", &def).is_err() {
         return Err(missing_table(name));
     }
     query::lock_table(ctx, def.id, true)?;
     let catalog = ctx.state.catalog.clone();
-    let referenced = catalog.databases.iter().flat_map(|d| d.tables.values()).any(|t| t.foreign_keys.iter().any(|f| f.table == def.id && t.id != def.id));
+    let referenced = catalog
+        .databases
+        .iter()
+        .flat_map(|d| d.tables.values())
+        .any(|t| t.foreign_keys.iter().any(|f| f.table == def.id && t.id != def.id));
     if referenced {
         return Err(SqlError::new(
             4712,
             16,
-            format!("Cannot truncate table '{}' because it is being referenced by a FOREIGN KEY constraint.", name.display()),
+            format!(
+                "Cannot truncate table '{}' because it is being referenced by a FOREIGN KEY constraint.",
+                name.display()
+            ),
         ));
     }
     replace_storage(ctx, &def);
@@ -841,7 +928,10 @@ fn missing_table(name: &ObjName) -> SqlError {
     SqlError::new(
         4701,
         16,
-        format!("Cannot find the object \"{}\" because it does not exist or you do not have permissions.", name.display()),
+        format!(
+            "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+            name.display()
+        ),
     )
 }
 
@@ -855,7 +945,9 @@ pub(crate) fn replace_storage(ctx: &mut Ctx<'_>, def: &TableDef) {
 /// SELECT ... INTO: a new table with the columns of the query, and its rows.
 pub(crate) fn select_into(ctx: &mut Ctx<'_>, q: &Query, name: &ObjName) -> Result<Outcome> {
     let mut q = q.clone();
-    let SetExpr::Select(s) = &mut q.body else { return Err(unsupported("SELECT INTO with a set operator")) };
+    let SetExpr::Select(s) = &mut q.body else {
+        return Err(unsupported("SELECT INTO with a set operator"));
+    };
     s.into = None;
     let plan = Binder::new(ctx).query(&q)?;
     if find_object(ctx, name)?.is_some() {
@@ -875,8 +967,15 @@ pub(crate) fn select_into(ctx: &mut Ctx<'_>, q: &Query, name: &ObjName) -> Resul
             return Err(super::ddl::duplicate_column(&c.name, &name.name));
         }
         if let crate::tds::bind::Label::Conflict(..) = c.label {
-            return Err(SqlError::new(451, 16, format!("Cannot resolve collation conflict for column {} in SELECT statement.", i + 1))
-                .reach(Reach::Batch));
+            return Err(SqlError::new(
+                451,
+                16,
+                format!(
+                    "Cannot resolve collation conflict for column {} in SELECT statement.",
+                    i + 1
+                ),
+            )
+            .reach(Reach::Batch));
         }
         columns.push(Column {
             id: i32::try_from(i + 1).unwrap_or(i32::MAX),

@@ -41,7 +41,12 @@ pub(crate) fn value(ctx: &mut Ctx<'_>, e: &TExpr, env: &Env<'_>) -> Result<Value
             Value::Real(f) => Ok(Value::Real(-f)),
             Value::Float(f) => Ok(Value::Float(-f)),
             Value::Dec { hi, lo, scale } => Ok(Value::dec(-decimal::join(hi, lo), scale)),
-            v => convert::cast(&Value::dec(-i128::from(v.as_i64().unwrap_or(0)), 0), SqlType::Decimal(38, 0), e.ty, None),
+            v => convert::cast(
+                &Value::dec(-i128::from(v.as_i64().unwrap_or(0)), 0),
+                SqlType::Decimal(38, 0),
+                e.ty,
+                None,
+            ),
         },
         Kind::BitNot(a) => match value(ctx, a, env)? {
             Value::Bit(b) => Ok(Value::Bit(!b)),
@@ -120,7 +125,11 @@ fn concat(x: &Value, y: &Value, ty: SqlType) -> Value {
             let limit = ty.len().map_or(usize::MAX, Len::units);
             let text = format!("{a}{b}");
             let length = if ty.is_wide() { utf16_len(&text) } else { text.chars().count() };
-            if length > limit { Value::str(convert::cut(&text, limit, ty.is_wide())) } else { Value::str(text) }
+            if length > limit {
+                Value::str(convert::cut(&text, limit, ty.is_wide()))
+            } else {
+                Value::str(text)
+            }
         }
         (Value::Bin(a), Value::Bin(b)) => {
             let mut all = a.to_vec();
@@ -139,10 +148,14 @@ pub(crate) fn arithmetic(op: BinOp, x: &Value, y: &Value, ty: SqlType) -> Result
     match ty {
         SqlType::Real | SqlType::Float => float_arithmetic(op, x, y, ty),
         SqlType::DateTime | SqlType::SmallDateTime => {
-            let (Value::DateTime(d, t), Value::DateTime(e, u)) = (x, y) else { return Ok(Value::Null) };
-            let by = i128::from(*e - datetime::DAYS_1900) * i128::from(datetime::DAY) + i128::from(*u);
+            let (Value::DateTime(d, t), Value::DateTime(e, u)) = (x, y) else {
+                return Ok(Value::Null);
+            };
+            let by =
+                i128::from(*e - datetime::DAYS_1900) * i128::from(datetime::DAY) + i128::from(*u);
             let by = if op == BinOp::Sub { -by } else { by };
-            let (d, t) = datetime::shift(*d, *t, by).ok_or_else(|| overflow("expression to data type datetime"))?;
+            let (d, t) = datetime::shift(*d, *t, by)
+                .ok_or_else(|| overflow("expression to data type datetime"))?;
             convert::temporal(d, t, None, ty)
         }
         _ if ty.is_integer() => {
@@ -169,7 +182,12 @@ pub(crate) fn arithmetic(op: BinOp, x: &Value, y: &Value, ty: SqlType) -> Result
         _ => {
             let (Some(a), Some(b)) = (x.as_dec(), y.as_dec()) else { return Ok(Value::Null) };
             let (precision, scale) = ty.as_decimal();
-            let over = || overflow(&format!("expression to data type {}", if ty.is_money() { ty.name() } else { "numeric" }));
+            let over = || {
+                overflow(&format!(
+                    "expression to data type {}",
+                    if ty.is_money() { ty.name() } else { "numeric" }
+                ))
+            };
             let n = match op {
                 BinOp::Add | BinOp::Sub => {
                     let at = a.1.max(b.1);
@@ -215,7 +233,10 @@ fn float_arithmetic(op: BinOp, x: &Value, y: &Value, ty: SqlType) -> Result<Valu
             return Err(SqlError::new(
                 402,
                 16,
-                format!("The data types float and float are incompatible in the {} operator.", op.words()),
+                format!(
+                    "The data types float and float are incompatible in the {} operator.",
+                    op.words()
+                ),
             ));
         }
     };
@@ -353,7 +374,13 @@ fn pure_value(e: &TExpr, row: &[Value]) -> Value {
     }
 }
 
-fn in_query(ctx: &mut Ctx<'_>, expr: &TExpr, plan: &QueryPlan, coll: Option<Coll>, env: &Env<'_>) -> Result<Option<bool>> {
+fn in_query(
+    ctx: &mut Ctx<'_>,
+    expr: &TExpr,
+    plan: &QueryPlan,
+    coll: Option<Coll>,
+    env: &Env<'_>,
+) -> Result<Option<bool>> {
     let v = value(ctx, expr, env)?;
     let keys = match ctx.cache.get(&(usize::MAX - plan.cache)) {
         Some(Cached::Keys(k)) => k.clone(),
@@ -388,43 +415,60 @@ fn in_query(ctx: &mut Ctx<'_>, expr: &TExpr, plan: &QueryPlan, coll: Option<Coll
     Ok(if keys.1 { None } else { Some(false) })
 }
 
-fn subquery_rows(ctx: &mut Ctx<'_>, plan: &QueryPlan, env: &Env<'_>) -> Result<std::rc::Rc<Vec<Row>>> {
+fn subquery_rows(
+    ctx: &mut Ctx<'_>,
+    plan: &QueryPlan,
+    env: &Env<'_>,
+) -> Result<std::rc::Rc<Vec<Row>>> {
     super::query::rows_cached(ctx, plan, env)
 }
 
 /// LIKE with `%`, `_`, `[a-z]`, `[^a]` and an escape character.
 fn like(text: &str, pattern: &str, escape: Option<char>, coll: Option<Coll>) -> bool {
     let same = |a: char, b: char| {
-        a == b || coll.is_some_and(|c| !c.is_case_sensitive() && c.equal(&a.to_string(), &b.to_string()))
+        a == b
+            || coll
+                .is_some_and(|c| !c.is_case_sensitive() && c.equal(&a.to_string(), &b.to_string()))
     };
     let text: Vec<char> = text.chars().collect();
     let pattern: Vec<char> = pattern.chars().collect();
     like_at(&text, &pattern, escape, &same)
 }
 
-fn like_at(text: &[char], pattern: &[char], escape: Option<char>, same: &dyn Fn(char, char) -> bool) -> bool {
+fn like_at(
+    text: &[char],
+    pattern: &[char],
+    escape: Option<char>,
+    same: &dyn Fn(char, char) -> bool,
+) -> bool {
     let Some((&p, rest)) = pattern.split_first() else {
         // Trailing blanks of the text do not count.
         return text.iter().all(|c| *c == ' ');
     };
     if Some(p) == escape {
         let Some((&literal, rest)) = rest.split_first() else { return false };
-        return text.split_first().is_some_and(|(&c, t)| same(c, literal) && like_at(t, rest, escape, same));
+        return text
+            .split_first()
+            .is_some_and(|(&c, t)| same(c, literal) && like_at(t, rest, escape, same));
     }
     match p {
         '%' => (0..=text.len()).any(|i| like_at(&text[i..], rest, escape, same)),
         '_' => text.split_first().is_some_and(|(_, t)| like_at(t, rest, escape, same)),
         '[' => {
-            let Some(end) = rest.iter().skip(1).position(|c| *c == ']').map(|i| i + 1) else { return false };
+            let Some(end) = rest.iter().skip(1).position(|c| *c == ']').map(|i| i + 1) else {
+                return false;
+            };
             let Some((&c, t)) = text.split_first() else { return false };
             let (set, rest) = (&rest[..end], &rest[end + 1..]);
-            let (negated, set) = if set.first() == Some(&'^') { (true, &set[1..]) } else { (false, set) };
+            let (negated, set) =
+                if set.first() == Some(&'^') { (true, &set[1..]) } else { (false, set) };
             let mut hit = false;
             let mut i = 0;
             while i < set.len() {
                 if i + 2 < set.len() && set[i + 1] == '-' {
                     hit |= (set[i]..=set[i + 2]).contains(&c)
-                        || (set[i]..=set[i + 2]).contains(&c.to_ascii_lowercase()) && same('a', 'A');
+                        || (set[i]..=set[i + 2]).contains(&c.to_ascii_lowercase())
+                            && same('a', 'A');
                     i += 3;
                 } else {
                     hit |= same(set[i], c);

@@ -2,8 +2,8 @@
 
 use super::digest::sha256;
 
-pub(crate) use super::functions_catalog::*;
 use super::Ctx;
+pub(crate) use super::functions_catalog::*;
 use crate::tds::error::{Result, SqlError, overflow, unsupported};
 use crate::tds::types::datetime::{self, Part, SECOND};
 use crate::tds::types::value::utf16_len;
@@ -40,15 +40,22 @@ pub(crate) fn len(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
 }
 
 pub(crate) fn ascii(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    Ok(text(v, 0).and_then(|s| codepage::encode(s).first().map(|b| Value::Int(i64::from(*b)))).unwrap_or(Value::Null))
+    Ok(text(v, 0)
+        .and_then(|s| codepage::encode(s).first().map(|b| Value::Int(i64::from(*b))))
+        .unwrap_or(Value::Null))
 }
 
 pub(crate) fn unicode(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    Ok(text(v, 0).and_then(|s| s.encode_utf16().next().map(|u| Value::Int(i64::from(u)))).unwrap_or(Value::Null))
+    Ok(text(v, 0)
+        .and_then(|s| s.encode_utf16().next().map(|u| Value::Int(i64::from(u))))
+        .unwrap_or(Value::Null))
 }
 
 pub(crate) fn char(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    Ok(v[0].as_i64().and_then(|x| u8::try_from(x).ok()).map_or(Value::Null, |b| Value::str(codepage::decode(&[b]))))
+    Ok(v[0]
+        .as_i64()
+        .and_then(|x| u8::try_from(x).ok())
+        .map_or(Value::Null, |b| Value::str(codepage::decode(&[b]))))
 }
 
 pub(crate) fn nchar(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
@@ -91,7 +98,10 @@ pub(crate) fn hashbytes(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
             return Err(SqlError::new(
                 8116,
                 16,
-                format!("Argument data type {} is invalid for argument 2 of hashbytes function.", t[1].name()),
+                format!(
+                    "Argument data type {} is invalid for argument 2 of hashbytes function.",
+                    t[1].name()
+                ),
             ));
         }
     };
@@ -101,7 +111,6 @@ pub(crate) fn hashbytes(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
         other => Err(unsupported(format!("HASHBYTES {other}"))),
     }
 }
-
 
 pub(crate) fn checksum(_: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out {
     Err(unsupported("CHECKSUM"))
@@ -138,8 +147,13 @@ fn moment(v: &Value) -> Option<(i32, u64, i16)> {
 }
 
 fn date_part(v: &[Value], t: &[SqlType], part: Part) -> Out {
-    let as_date = if t[0].is_temporal() { v[0].clone() } else { convert::cast(&v[0], t[0], SqlType::DateTime2(7), None)? };
-    Ok(moment(&as_date).map_or(Value::Null, |(d, t, o)| Value::Int(datetime::part_of(part, d, t, o))))
+    let as_date = if t[0].is_temporal() {
+        v[0].clone()
+    } else {
+        convert::cast(&v[0], t[0], SqlType::DateTime2(7), None)?
+    };
+    Ok(moment(&as_date)
+        .map_or(Value::Null, |(d, t, o)| Value::Int(datetime::part_of(part, d, t, o))))
 }
 
 pub(crate) fn year(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
@@ -176,7 +190,9 @@ pub(crate) fn datefromparts(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out 
 }
 
 fn part_arg(v: &[Value]) -> Result<Part> {
-    text(v, 0).and_then(Part::parse).ok_or_else(|| SqlError::new(155, 15, "The argument is not a recognized datepart option."))
+    text(v, 0)
+        .and_then(Part::parse)
+        .ok_or_else(|| SqlError::new(155, 15, "The argument is not a recognized datepart option."))
 }
 
 pub(crate) fn dateadd(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
@@ -185,16 +201,43 @@ pub(crate) fn dateadd(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
         return Ok(Value::Null);
     }
     let by = v[1].as_i64().unwrap_or(0);
-    let wrong = || SqlError::new(9810, 16, format!("The datepart {} is not supported by date function dateadd for data type {}.", text(v, 0).unwrap_or_default(), t[2].name()));
+    let wrong = || {
+        SqlError::new(
+            9810,
+            16,
+            format!(
+                "The datepart {} is not supported by date function dateadd for data type {}.",
+                text(v, 0).unwrap_or_default(),
+                t[2].name()
+            ),
+        )
+    };
     match &v[2] {
         Value::Date(d) => {
-            if matches!(part, Part::Hour | Part::Minute | Part::Second | Part::Millisecond | Part::Microsecond | Part::Nanosecond) {
+            if matches!(
+                part,
+                Part::Hour
+                    | Part::Minute
+                    | Part::Second
+                    | Part::Millisecond
+                    | Part::Microsecond
+                    | Part::Nanosecond
+            ) {
                 return Err(wrong());
             }
             Ok(Value::Date(datetime::add(part, by, *d, 0)?.0))
         }
         Value::Time(x) => {
-            if matches!(part, Part::Year | Part::Quarter | Part::Month | Part::Day | Part::DayOfYear | Part::Week | Part::Weekday) {
+            if matches!(
+                part,
+                Part::Year
+                    | Part::Quarter
+                    | Part::Month
+                    | Part::Day
+                    | Part::DayOfYear
+                    | Part::Week
+                    | Part::Weekday
+            ) {
                 return Err(wrong());
             }
             let (_, x) = datetime::add(part, by, datetime::DAYS_1900, *x)?;
@@ -242,7 +285,9 @@ pub(crate) fn datediff(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
 pub(crate) fn datediff_big(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     match difference(v)? {
         None => Ok(Value::Null),
-        Some(d) => i64::try_from(d).map(Value::Int).map_err(|_| overflow("expression to data type bigint")),
+        Some(d) => {
+            i64::try_from(d).map(Value::Int).map_err(|_| overflow("expression to data type bigint"))
+        }
     }
 }
 
@@ -270,7 +315,11 @@ fn offset_arg(v: &Value) -> Result<Option<i16>> {
 
 pub(crate) fn todatetimeoffset(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
     let Some(o) = offset_arg(&v[1])? else { return Ok(Value::Null) };
-    let local = if t[0].is_temporal() { v[0].clone() } else { convert::cast(&v[0], t[0], SqlType::DateTime2(7), None)? };
+    let local = if t[0].is_temporal() {
+        v[0].clone()
+    } else {
+        convert::cast(&v[0], t[0], SqlType::DateTime2(7), None)?
+    };
     match moment(&local) {
         Some((d, x, _)) => convert::temporal(d, x, Some(o), SqlType::DateTimeOffset(7)),
         None => Ok(Value::Null),
@@ -290,11 +339,25 @@ fn map_text(v: &[Value], f: impl FnOnce(&str) -> String) -> Out {
 }
 
 pub(crate) fn upper(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    map_text(v, |s| s.chars().map(|c| { let mut u = c.to_uppercase(); if u.len() == 1 { u.next().unwrap_or(c) } else { c } }).collect())
+    map_text(v, |s| {
+        s.chars()
+            .map(|c| {
+                let mut u = c.to_uppercase();
+                if u.len() == 1 { u.next().unwrap_or(c) } else { c }
+            })
+            .collect()
+    })
 }
 
 pub(crate) fn lower(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    map_text(v, |s| s.chars().map(|c| { let mut u = c.to_lowercase(); if u.len() == 1 { u.next().unwrap_or(c) } else { c } }).collect())
+    map_text(v, |s| {
+        s.chars()
+            .map(|c| {
+                let mut u = c.to_lowercase();
+                if u.len() == 1 { u.next().unwrap_or(c) } else { c }
+            })
+            .collect()
+    })
 }
 
 pub(crate) fn ltrim(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
@@ -361,9 +424,13 @@ pub(crate) fn substring(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
 }
 
 pub(crate) fn stuff(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
-    let (Some(s), Some(from), Some(count)) = (text(v, 0), v[1].as_i64(), v[2].as_i64()) else { return Ok(Value::Null) };
+    let (Some(s), Some(from), Some(count)) = (text(v, 0), v[1].as_i64(), v[2].as_i64()) else {
+        return Ok(Value::Null);
+    };
     let total = units(s, t[0].is_wide());
-    let (Ok(from), Ok(count)) = (usize::try_from(from - 1), usize::try_from(count)) else { return Ok(Value::Null) };
+    let (Ok(from), Ok(count)) = (usize::try_from(from - 1), usize::try_from(count)) else {
+        return Ok(Value::Null);
+    };
     if from >= total {
         return Ok(Value::Null);
     }
@@ -374,7 +441,9 @@ pub(crate) fn stuff(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
 }
 
 fn replace_with(v: &[Value], fold: bool) -> Out {
-    let (Some(s), Some(from), Some(to)) = (text(v, 0), text(v, 1), text(v, 2)) else { return Ok(Value::Null) };
+    let (Some(s), Some(from), Some(to)) = (text(v, 0), text(v, 1), text(v, 2)) else {
+        return Ok(Value::Null);
+    };
     if from.is_empty() {
         return Ok(v[0].clone());
     }
@@ -386,7 +455,8 @@ fn replace_with(v: &[Value], fold: bool) -> Out {
     let mut out = String::new();
     let mut i = 0;
     while i < chars.len() {
-        let hit = i + pattern.len() <= chars.len() && pattern.iter().zip(&chars[i..]).all(|(p, c)| same(*p, *c));
+        let hit = i + pattern.len() <= chars.len()
+            && pattern.iter().zip(&chars[i..]).all(|(p, c)| same(*p, *c));
         if hit {
             out.push_str(to);
             i += pattern.len();
@@ -415,11 +485,18 @@ pub(crate) fn replicate(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
     let all = s.repeat(count);
     let result = t.last().copied().unwrap_or(SqlType::VarChar(Len::Max));
     let limit = result.len().map_or(8000, Len::units);
-    Ok(Value::str(if units(&all, result.is_wide()) > limit { convert::cut(&all, limit, result.is_wide()) } else { all }))
+    Ok(Value::str(if units(&all, result.is_wide()) > limit {
+        convert::cut(&all, limit, result.is_wide())
+    } else {
+        all
+    }))
 }
 
 pub(crate) fn space(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    Ok(v[0].as_i64().and_then(|c| usize::try_from(c).ok()).map_or(Value::Null, |c| Value::str(" ".repeat(c.min(8000)))))
+    Ok(v[0]
+        .as_i64()
+        .and_then(|c| usize::try_from(c).ok())
+        .map_or(Value::Null, |c| Value::str(" ".repeat(c.min(8000)))))
 }
 
 fn find(v: &[Value], fold: bool) -> Out {
@@ -431,7 +508,8 @@ fn find(v: &[Value], fold: bool) -> Out {
         return Ok(Value::Int(0));
     }
     let same = |a: char, b: char| a == b || (fold && a.to_lowercase().eq(b.to_lowercase()));
-    let hit = (start..h.len()).find(|i| i + x.len() <= h.len() && x.iter().zip(&h[*i..]).all(|(p, c)| same(*p, *c)));
+    let hit = (start..h.len())
+        .find(|i| i + x.len() <= h.len() && x.iter().zip(&h[*i..]).all(|(p, c)| same(*p, *c)));
     Ok(hit.map_or(Value::Int(0), |i| n(h[..i].iter().map(|c| c.len_utf16()).sum::<usize>() + 1)))
 }
 
@@ -477,7 +555,9 @@ pub(crate) fn abs(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
     Ok(match &v[0] {
         Value::Int(x) => {
             let y = x.checked_abs().filter(|y| t[0] != SqlType::Int || i32::try_from(*y).is_ok());
-            Value::Int(y.ok_or_else(|| overflow(&format!("expression to data type {}", t[0].name())))?)
+            Value::Int(
+                y.ok_or_else(|| overflow(&format!("expression to data type {}", t[0].name())))?,
+            )
         }
         Value::Dec { hi, lo, scale } => Value::dec(decimal::join(*hi, *lo).abs(), *scale),
         Value::Float(f) => Value::Float(f.abs()),
@@ -488,7 +568,9 @@ pub(crate) fn abs(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
 pub(crate) fn sign(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     Ok(match &v[0] {
         Value::Int(x) => Value::Int(x.signum()),
-        Value::Dec { hi, lo, scale } => Value::dec(decimal::join(*hi, *lo).signum() * decimal::pow10(*scale), *scale),
+        Value::Dec { hi, lo, scale } => {
+            Value::dec(decimal::join(*hi, *lo).signum() * decimal::pow10(*scale), *scale)
+        }
         Value::Float(f) => Value::Float(if *f == 0.0 { 0.0 } else { f.signum() }),
         other => other.clone(),
     })
@@ -563,7 +645,9 @@ fn as_float(v: &Value, t: SqlType) -> Result<Option<f64>> {
 
 pub(crate) fn sqrt(_: &mut Ctx<'_>, v: &[Value], t: &[SqlType]) -> Out {
     match as_float(&v[0], t[0])? {
-        Some(f) if f < 0.0 => Err(SqlError::new(3623, 16, "An invalid floating point operation occurred.")),
+        Some(f) if f < 0.0 => {
+            Err(SqlError::new(3623, 16, "An invalid floating point operation occurred."))
+        }
         Some(f) => Ok(Value::Float(f.sqrt())),
         None => Ok(Value::Null),
     }
@@ -587,14 +671,17 @@ pub(crate) fn rand(_: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out {
 
 pub(crate) fn isjson(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     Ok(text(v, 0).map_or(Value::Null, |s| {
-        let ok = serde_json::from_str::<serde_json::Value>(s).is_ok_and(|j| j.is_object() || j.is_array());
+        let ok = serde_json::from_str::<serde_json::Value>(s)
+            .is_ok_and(|j| j.is_object() || j.is_array());
         Value::Int(i64::from(ok))
     }))
 }
 
 pub(crate) fn json_value(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     let (Some(doc), Some(path)) = (text(v, 0), text(v, 1)) else { return Ok(Value::Null) };
-    let bad_path = || SqlError::new(13_607, 16, format!("JSON path is not properly formatted. Path: '{path}'."));
+    let bad_path = || {
+        SqlError::new(13_607, 16, format!("JSON path is not properly formatted. Path: '{path}'."))
+    };
     let json: serde_json::Value = serde_json::from_str(doc)
         .map_err(|_| SqlError::new(13_609, 16, "JSON text is not properly formatted.").state(4))?;
     let path = path.trim();
@@ -635,7 +722,11 @@ pub(crate) fn json_value(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
         Some(serde_json::Value::Number(x)) => Value::str(x.to_string()),
         Some(serde_json::Value::Bool(b)) => Value::str(b.to_string()),
         _ if strict => {
-            return Err(SqlError::new(13_608, 16, "Property cannot be found on the specified JSON path."));
+            return Err(SqlError::new(
+                13_608,
+                16,
+                "Property cannot be found on the specified JSON path.",
+            ));
         }
         _ => Value::Null,
     })
@@ -655,12 +746,15 @@ pub(crate) fn quotename(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
         '{' | '}' => ('{', '}'),
         _ => return Ok(Value::Null),
     };
-    let doubled: String = s.chars().flat_map(|c| std::iter::repeat_n(c, if c == close { 2 } else { 1 })).collect();
+    let doubled: String =
+        s.chars().flat_map(|c| std::iter::repeat_n(c, if c == close { 2 } else { 1 })).collect();
     Ok(Value::str(format!("{open}{doubled}{close}")))
 }
 
 pub(crate) fn parsename(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else { return Ok(Value::Null) };
+    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else {
+        return Ok(Value::Null);
+    };
     let part = match v[1].as_i64() {
         Some(1) => Some(name.name),
         Some(2) => name.schema,

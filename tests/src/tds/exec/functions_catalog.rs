@@ -1,7 +1,7 @@
 //! Functions that look at the catalog, the session or the server.
 
-use super::functions::{n, text};
 use super::Ctx;
+use super::functions::{n, text};
 use crate::tds::bind::{Found, find_object};
 use crate::tds::engine::catalog::{Database, IndexKind, Securable, TableDef, same};
 use crate::tds::engine::locks::{AppMode, AppOwner};
@@ -38,7 +38,9 @@ fn current<T>(ctx: &Ctx<'_>, f: impl FnOnce(&Database) -> T) -> T {
 pub(crate) fn db_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     Ok(match v.first() {
         None => id(ctx.sess.db),
-        Some(x) => x.as_str().and_then(|s| ctx.state.catalog.database(s)).map_or(Value::Null, |d| id(d.id)),
+        Some(x) => {
+            x.as_str().and_then(|s| ctx.state.catalog.database(s)).map_or(Value::Null, |d| id(d.id))
+        }
     })
 }
 
@@ -50,7 +52,9 @@ pub(crate) fn db_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
             None => return Ok(Value::Null),
         },
     };
-    Ok(name_or_null(ctx.state.catalog.databases.iter().find(|d| d.id == wanted).map(|d| d.name.clone())))
+    Ok(name_or_null(
+        ctx.state.catalog.databases.iter().find(|d| d.id == wanted).map(|d| d.name.clone()),
+    ))
 }
 
 pub(crate) fn schema_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
@@ -63,7 +67,12 @@ pub(crate) fn schema_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
         }
         None => {
             let user = ctx.user();
-            (ctx.sess.db, current(ctx, |d| d.principal_by_id(user).and_then(|p| d.schema(&p.default_schema)).map(|s| s.id)))
+            (
+                ctx.sess.db,
+                current(ctx, |d| {
+                    d.principal_by_id(user).and_then(|p| d.schema(&p.default_schema)).map(|s| s.id)
+                }),
+            )
         }
     };
     let _ = db;
@@ -73,7 +82,9 @@ pub(crate) fn schema_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
 pub(crate) fn schema_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     let user = ctx.user();
     Ok(name_or_null(match v.first() {
-        Some(x) => as_id(x).and_then(|i| current(ctx, |d| d.schemas.iter().find(|s| s.id == i).map(|s| s.name.clone()))),
+        Some(x) => as_id(x).and_then(|i| {
+            current(ctx, |d| d.schemas.iter().find(|s| s.id == i).map(|s| s.name.clone()))
+        }),
         None => current(ctx, |d| d.principal_by_id(user).map(|p| p.default_schema.clone())),
     }))
 }
@@ -127,7 +138,11 @@ fn kind_is_constraint(kind: &str) -> bool {
     matches!(kind, "PK" | "UQ" | "C" | "D" | "F")
 }
 
-fn constraint_id(ctx: &Ctx<'_>, name: &crate::tds::parse::ast::ObjName, kind: &str) -> Option<(i32, i32)> {
+fn constraint_id(
+    ctx: &Ctx<'_>,
+    name: &crate::tds::parse::ast::ObjName,
+    kind: &str,
+) -> Option<(i32, i32)> {
     let d = match &name.db {
         Some(n) => ctx.state.catalog.database(n)?,
         None => ctx.database(&ctx.state.catalog),
@@ -151,7 +166,12 @@ fn constraint_id(ctx: &Ctx<'_>, name: &crate::tds::parse::ast::ObjName, kind: &s
         if let Some(f) = t.foreign_keys.iter().find(|f| same(&f.name, &name.name) && is("F")) {
             return Some((d.id, f.id));
         }
-        if let Some(x) = t.columns.iter().filter_map(|c| c.default.as_ref()).find(|x| same(&x.name, &name.name) && is("D")) {
+        if let Some(x) = t
+            .columns
+            .iter()
+            .filter_map(|c| c.default.as_ref())
+            .find(|x| same(&x.name, &name.name) && is("D"))
+        {
             return Some((d.id, x.id));
         }
     }
@@ -177,7 +197,9 @@ fn object_in(d: &Database, object: i32) -> Option<(String, i32)> {
                     .find(|i| i.object == object)
                     .map(|i| i.name.clone())
                     .or_else(|| t.checks.iter().find(|c| c.id == object).map(|c| c.name.clone()))
-                    .or_else(|| t.foreign_keys.iter().find(|f| f.id == object).map(|f| f.name.clone()))
+                    .or_else(|| {
+                        t.foreign_keys.iter().find(|f| f.id == object).map(|f| f.name.clone())
+                    })
                     .or_else(|| {
                         let mut all = t.columns.iter().filter_map(|c| c.default.as_ref());
                         all.find(|x| x.id == object).map(|x| x.name.clone())
@@ -195,7 +217,8 @@ pub(crate) fn object_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out 
 pub(crate) fn object_schema_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     let Some(object) = as_id(&v[0]) else { return Ok(Value::Null) };
     Ok(name_or_null(
-        database_of(ctx, v, 1).and_then(|d| object_in(d, object).map(|(_, s)| d.schema_name(s).to_owned())),
+        database_of(ctx, v, 1)
+            .and_then(|d| object_in(d, object).map(|(_, s)| d.schema_name(s).to_owned())),
     ))
 }
 
@@ -204,7 +227,8 @@ pub(crate) fn object_definition(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -
     Ok(name_or_null(current(ctx, |d| {
         d.views.iter().find(|x| x.id == object).map(|x| x.text.clone()).or_else(|| {
             d.tables.values().find_map(|t| {
-                let check = t.checks.iter().find(|c| c.id == object).map(|c| format!("({})", c.text));
+                let check =
+                    t.checks.iter().find(|c| c.id == object).map(|c| format!("({})", c.text));
                 check.or_else(|| {
                     let mut all = t.columns.iter().filter_map(|c| c.default.as_ref());
                     all.find(|x| x.id == object).map(|x| format!("({})", x.text))
@@ -227,7 +251,9 @@ pub(crate) fn objectproperty(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> O
         "istable" | "isusertable" => Some(table.is_some()),
         "isview" => Some(view),
         "tablehasprimarykey" => Some(table.is_some_and(|t| t.primary_key().is_some())),
-        "tablehasidentity" => Some(table.is_some_and(|t| t.columns.iter().any(|c| c.identity.is_some()))),
+        "tablehasidentity" => {
+            Some(table.is_some_and(|t| t.columns.iter().any(|c| c.identity.is_some())))
+        }
         "tablehasforeignkey" => Some(table.is_some_and(|t| !t.foreign_keys.is_empty())),
         _ => None,
     }) else {
@@ -250,12 +276,14 @@ pub(crate) fn col_length(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
 pub(crate) fn col_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     let (Some(object), Some(column)) = (as_id(&v[0]), as_id(&v[1])) else { return Ok(Value::Null) };
     Ok(name_or_null(
-        table_by_id(ctx, object).and_then(|t| t.columns.iter().find(|c| c.id == column).map(|c| c.name.clone())),
+        table_by_id(ctx, object)
+            .and_then(|t| t.columns.iter().find(|c| c.id == column).map(|c| c.name.clone())),
     ))
 }
 
 pub(crate) fn columnproperty(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let (Some(object), Some(column), Some(property)) = (as_id(&v[0]), text(v, 1), text(v, 2)) else {
+    let (Some(object), Some(column), Some(property)) = (as_id(&v[0]), text(v, 1), text(v, 2))
+    else {
         return Ok(Value::Null);
     };
     let Some(t) = table_by_id(ctx, object) else { return Ok(Value::Null) };
@@ -329,11 +357,16 @@ pub(crate) fn type_name(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
 }
 
 pub(crate) fn type_id(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else { return Ok(Value::Null) };
+    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else {
+        return Ok(Value::Null);
+    };
     if same(&name.name, "sysname") {
         return Ok(Value::Int(256));
     }
-    Ok(TYPES.iter().find(|t| same(t.0, &name.name)).map_or(Value::Null, |t| Value::Int(i64::from(t.2))))
+    Ok(TYPES
+        .iter()
+        .find(|t| same(t.0, &name.name))
+        .map_or(Value::Null, |t| Value::Int(i64::from(t.2))))
 }
 
 pub(crate) fn user_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
@@ -351,13 +384,17 @@ pub(crate) fn user_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
         None => Some(ctx.user()),
         Some(x) => as_id(x),
     };
-    Ok(name_or_null(wanted.and_then(|i| current(ctx, |d| d.principal_by_id(i).map(|p| p.name.clone())))))
+    Ok(name_or_null(
+        wanted.and_then(|i| current(ctx, |d| d.principal_by_id(i).map(|p| p.name.clone()))),
+    ))
 }
 
 pub(crate) fn suser_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
     Ok(match v.first() {
         None => id(ctx.sess.login),
-        Some(x) => x.as_str().and_then(|s| ctx.state.catalog.login(s)).map_or(Value::Null, |l| id(l.id)),
+        Some(x) => {
+            x.as_str().and_then(|s| ctx.state.catalog.login(s)).map_or(Value::Null, |l| id(l.id))
+        }
     })
 }
 
@@ -383,7 +420,12 @@ pub(crate) fn suser_sname(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out 
     match v.first() {
         None => Ok(Value::str(&ctx.sess.login_name)),
         Some(Value::Bin(sid)) => Ok(name_or_null(
-            ctx.state.catalog.logins.iter().find(|l| sid_of(l.id)[..] == sid[..]).map(|l| l.name.clone()),
+            ctx.state
+                .catalog
+                .logins
+                .iter()
+                .find(|l| sid_of(l.id)[..] == sid[..])
+                .map(|l| l.name.clone()),
         )),
         Some(_) => Ok(Value::Null),
     }
@@ -401,7 +443,9 @@ fn member(ctx: &Ctx<'_>, role: &str, principal: i32) -> Value {
     current(ctx, |d| match d.principal(role).filter(|p| p.role) {
         Some(r) => {
             let ids = permission::identities(d, principal);
-            Value::Int(i64::from(ids.contains(&r.id) || principal == 1 && r.id == permission::DB_OWNER))
+            Value::Int(i64::from(
+                ids.contains(&r.id) || principal == 1 && r.id == permission::DB_OWNER,
+            ))
         }
         None => Value::Null,
     })
@@ -431,7 +475,14 @@ pub(crate) fn is_srvrolemember(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) ->
     };
     let Some(login) = login else { return Ok(Value::Null) };
     const ROLES: [&str; 9] = [
-        "sysadmin", "securityadmin", "serveradmin", "setupadmin", "processadmin", "diskadmin", "dbcreator", "bulkadmin",
+        "sysadmin",
+        "securityadmin",
+        "serveradmin",
+        "setupadmin",
+        "processadmin",
+        "diskadmin",
+        "dbcreator",
+        "bulkadmin",
         "public",
     ];
     if !ROLES.iter().any(|r| same(r, role)) {
@@ -457,7 +508,9 @@ pub(crate) fn has_perms_by_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -
         }
     };
     match class.as_deref() {
-        None | Some("SERVER") => Ok(bit(permission::server_allowed(&ctx.state.catalog, ctx.sess.login, &asked))),
+        None | Some("SERVER") => {
+            Ok(bit(permission::server_allowed(&ctx.state.catalog, ctx.sess.login, &asked)))
+        }
         Some("DATABASE") => {
             let d = match text(v, 0) {
                 Some(name) => ctx.state.catalog.database(name),
@@ -472,7 +525,9 @@ pub(crate) fn has_perms_by_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -
             Ok(schema.map_or(Value::Null, |s| bit(on_database(ctx, d, Securable::Schema(s)))))
         }
         Some("OBJECT") => {
-            let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else { return Ok(Value::Null) };
+            let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else {
+                return Ok(Value::Null);
+            };
             let (db, object) = match find_object(ctx, &name)? {
                 Some(Found::Table { db, def }) => (db, def.id),
                 Some(Found::View { db, def }) => (db, def.id),
@@ -485,7 +540,9 @@ pub(crate) fn has_perms_by_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -
             let d = catalog.databases.iter().find(|d| d.id == db);
             Ok(d.map_or(Value::Null, |d| bit(on_database(ctx, d, Securable::Object(object)))))
         }
-        Some(other) => Err(crate::tds::error::unsupported(format!("HAS_PERMS_BY_NAME class {other}"))),
+        Some(other) => {
+            Err(crate::tds::error::unsupported(format!("HAS_PERMS_BY_NAME class {other}")))
+        }
     }
 }
 
@@ -507,7 +564,11 @@ pub(crate) fn serverproperty(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> O
         "editionid" => Value::Int(-2_117_995_310),
         "servername" | "machinename" | "computernamephysicalnetbios" => Value::str("TDSDOUBLE"),
         "collation" => Value::str(ctx.state.catalog.server_collation.name()),
-        "isclustered" | "ishadrenabled" | "isintegratedsecurityonly" | "issingleuser" | "isfulltextinstalled" => Value::Int(0),
+        "isclustered"
+        | "ishadrenabled"
+        | "isintegratedsecurityonly"
+        | "issingleuser"
+        | "isfulltextinstalled" => Value::Int(0),
         "isxtpsupported" => Value::Int(0),
         "processid" => Value::Int(i64::from(std::process::id())),
         _ => Value::Null,
@@ -524,7 +585,9 @@ pub(crate) fn connectionproperty(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) ->
 }
 
 pub(crate) fn databasepropertyex(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let Some(d) = text(v, 0).and_then(|s| ctx.state.catalog.database(s)) else { return Ok(Value::Null) };
+    let Some(d) = text(v, 0).and_then(|s| ctx.state.catalog.database(s)) else {
+        return Ok(Value::Null);
+    };
     Ok(match text(v, 1).unwrap_or_default().to_ascii_lowercase().as_str() {
         "collation" => Value::str(d.collation.name()),
         "status" => Value::str("ONLINE"),
@@ -553,7 +616,11 @@ pub(crate) fn collationproperty(_: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> 
 }
 
 /// The resource of an application lock, in the current database.
-pub(crate) fn app_resource(ctx: &Ctx<'_>, principal: &str, name: &str) -> Result<(i32, String, String)> {
+pub(crate) fn app_resource(
+    ctx: &Ctx<'_>,
+    principal: &str,
+    name: &str,
+) -> Result<(i32, String, String)> {
     let known = current(ctx, |d| d.principal(principal).map(|p| p.name.clone()));
     let principal = known.ok_or_else(|| {
         SqlError::new(15_151, 16, format!("Cannot find the database principal '{principal}', because it does not exist or you do not have permission."))
@@ -576,15 +643,19 @@ pub(crate) fn applock_test(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out
     if (0..4).any(|i| missing(v, i)) {
         return Ok(Value::Null);
     }
-    let resource = app_resource(ctx, text(v, 0).unwrap_or("public"), text(v, 1).unwrap_or_default())?;
-    let (Some(mode), Some(_)) = (text(v, 2).and_then(AppMode::parse), text(v, 3).and_then(app_owner)) else {
+    let resource =
+        app_resource(ctx, text(v, 0).unwrap_or("public"), text(v, 1).unwrap_or_default())?;
+    let (Some(mode), Some(_)) =
+        (text(v, 2).and_then(AppMode::parse), text(v, 3).and_then(app_owner))
+    else {
         return Ok(Value::Null);
     };
     Ok(Value::Int(i64::from(ctx.state.locks.app_free(&resource, ctx.sess.id, mode))))
 }
 
 pub(crate) fn applock_mode(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let resource = app_resource(ctx, text(v, 0).unwrap_or("public"), text(v, 1).unwrap_or_default())?;
+    let resource =
+        app_resource(ctx, text(v, 0).unwrap_or("public"), text(v, 1).unwrap_or_default())?;
     let Some(owner) = text(v, 2).and_then(app_owner) else { return Ok(Value::Null) };
     let mode = ctx.state.locks.app_mode(&resource, ctx.sess.id, owner);
     Ok(Value::str(mode.map_or("NoLock", AppMode::name)))
@@ -639,9 +710,13 @@ pub(crate) fn scope_identity(ctx: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> O
 }
 
 pub(crate) fn ident_current(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
-    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else { return Ok(Value::Null) };
+    let Some(name) = text(v, 0).and_then(crate::tds::parse::object_name) else {
+        return Ok(Value::Null);
+    };
     let Some(Found::Table { def, .. }) = find_object(ctx, &name)? else { return Ok(Value::Null) };
-    let Some((seed, _)) = def.columns.iter().find_map(|c| c.identity) else { return Ok(Value::Null) };
+    let Some((seed, _)) = def.columns.iter().find_map(|c| c.identity) else {
+        return Ok(Value::Null);
+    };
     let last = ctx.state.tables.get(&def.id).and_then(|d| d.identity).unwrap_or(seed);
     Ok(Value::dec(i128::from(last), 0))
 }

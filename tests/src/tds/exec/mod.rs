@@ -68,7 +68,14 @@ pub(crate) struct Ctx<'a> {
 
 impl<'a> Ctx<'a> {
     pub(crate) fn new(state: &'a mut State, sess: &'a mut Session) -> Ctx<'a> {
-        Ctx { state, sess, now: datetime::now(), cache: HashMap::new(), next_cache: 0, changed: Vec::new() }
+        Ctx {
+            state,
+            sess,
+            now: datetime::now(),
+            cache: HashMap::new(),
+            next_cache: 0,
+            changed: Vec::new(),
+        }
     }
 
     pub(crate) fn new_cache(&mut self) -> usize {
@@ -112,7 +119,11 @@ impl<'a> Ctx<'a> {
     pub(crate) fn wait_for_ddl(&mut self, db: i32, schema: i32, name: &str) -> Result<()> {
         let me = self.sess.id;
         let holder = match &self.state.locks.ddl {
-            Some((holder, names)) if *holder != me && names.contains(&ddl_name(db, schema, name)) => *holder,
+            Some((holder, names))
+                if *holder != me && names.contains(&ddl_name(db, schema, name)) =>
+            {
+                *holder
+            }
             _ => return Ok(()),
         };
         Err(self.state.wait_for(holder))
@@ -121,7 +132,9 @@ impl<'a> Ctx<'a> {
     /// Error 1205 and its kin stop a loop early when the client asked for it.
     pub(crate) fn check_cancel(&self) -> Result<()> {
         if self.sess.cancelled() {
-            return Err(SqlError::new(crate::tds::session::CANCELLED, 0, "cancelled").reach(Reach::Batch));
+            return Err(
+                SqlError::new(crate::tds::session::CANCELLED, 0, "cancelled").reach(Reach::Batch)
+            );
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::eval::{truth, value};
 use super::{Cached, Cell, Ctx, Env, HashTable, Tuple};
 use crate::tds::bind::{
-    Access, AggKind, Aggregate, Grouping, JoinPlan, OrderKey, OutCol, Pred, QueryPlan, Rows, SelectPlan, SetPlan, Step,
-    StepKind, TExpr, Window, WindowKind,
+    Access, AggKind, Aggregate, Grouping, JoinPlan, OrderKey, OutCol, Pred, QueryPlan, Rows,
+    SelectPlan, SetPlan, Step, StepKind, TExpr, Window, WindowKind,
 };
 use crate::tds::engine::ObjectId;
 use crate::tds::engine::table::{RowId, Slot};
@@ -30,7 +30,11 @@ enum Reading {
 }
 
 /// All rows of a query.
-pub(crate) fn rows(ctx: &mut Ctx<'_>, plan: &QueryPlan, parent: Option<&Env<'_>>) -> Result<Vec<Row>> {
+pub(crate) fn rows(
+    ctx: &mut Ctx<'_>,
+    plan: &QueryPlan,
+    parent: Option<&Env<'_>>,
+) -> Result<Vec<Row>> {
     let mut out = match &plan.body {
         SetPlan::Select(s) => select(ctx, s, &plan.columns, parent)?,
         SetPlan::Op { .. } => {
@@ -59,7 +63,11 @@ pub(crate) fn rows(ctx: &mut Ctx<'_>, plan: &QueryPlan, parent: Option<&Env<'_>>
 }
 
 /// The rows of a subquery, kept for the statement when they depend on nothing outside.
-pub(crate) fn rows_cached(ctx: &mut Ctx<'_>, plan: &QueryPlan, env: &Env<'_>) -> Result<Rc<Vec<Row>>> {
+pub(crate) fn rows_cached(
+    ctx: &mut Ctx<'_>,
+    plan: &QueryPlan,
+    env: &Env<'_>,
+) -> Result<Rc<Vec<Row>>> {
     if let Some(Cached::Rows(rows)) = ctx.cache.get(&plan.cache) {
         return Ok(rows.clone());
     }
@@ -72,7 +80,12 @@ pub(crate) fn rows_cached(ctx: &mut Ctx<'_>, plan: &QueryPlan, env: &Env<'_>) ->
 
 pub(crate) fn exists(ctx: &mut Ctx<'_>, plan: &QueryPlan, env: &Env<'_>) -> Result<bool> {
     if let Some(s) = plan.single() {
-        if s.grouping.is_none() && s.top.is_none() && plan.offset.is_none() && plan.fetch.is_none() && plan.correlated {
+        if s.grouping.is_none()
+            && s.top.is_none()
+            && plan.offset.is_none()
+            && plan.fetch.is_none()
+            && plan.correlated
+        {
             let mut found = false;
             join(ctx, &s.join, Some(env), None, &mut |_, _| {
                 found = true;
@@ -106,7 +119,12 @@ fn distinct(rows: Vec<Row>, columns: &[OutCol]) -> Vec<Row> {
     rows.into_iter().filter(|r| seen.insert(row_key(r, columns))).collect()
 }
 
-fn set(ctx: &mut Ctx<'_>, plan: &SetPlan, columns: &[OutCol], parent: Option<&Env<'_>>) -> Result<Vec<Row>> {
+fn set(
+    ctx: &mut Ctx<'_>,
+    plan: &SetPlan,
+    columns: &[OutCol],
+    parent: Option<&Env<'_>>,
+) -> Result<Vec<Row>> {
     match plan {
         SetPlan::Select(s) => select(ctx, s, columns, parent),
         SetPlan::Op { op, left, right } => {
@@ -124,7 +142,10 @@ fn set(ctx: &mut Ctx<'_>, plan: &SetPlan, columns: &[OutCol], parent: Option<&En
                 SetOp::Except | SetOp::Intersect => {
                     let keys: HashSet<Vec<u8>> = r.iter().map(|x| row_key(x, columns)).collect();
                     let keep = *op == SetOp::Intersect;
-                    let rest = l.into_iter().filter(|x| keys.contains(&row_key(x, columns)) == keep).collect();
+                    let rest = l
+                        .into_iter()
+                        .filter(|x| keys.contains(&row_key(x, columns)) == keep)
+                        .collect();
                     distinct(rest, columns)
                 }
             })
@@ -133,7 +154,12 @@ fn set(ctx: &mut Ctx<'_>, plan: &SetPlan, columns: &[OutCol], parent: Option<&En
 }
 
 /// One SELECT: joined, grouped, projected, ordered, cut.
-fn select(ctx: &mut Ctx<'_>, s: &SelectPlan, columns: &[OutCol], parent: Option<&Env<'_>>) -> Result<Vec<Row>> {
+fn select(
+    ctx: &mut Ctx<'_>,
+    s: &SelectPlan,
+    columns: &[OutCol],
+    parent: Option<&Env<'_>>,
+) -> Result<Vec<Row>> {
     let top = match &s.top {
         Some(e) => Some(count_of(ctx, e)?),
         None => None,
@@ -185,7 +211,8 @@ fn finish(
     let windows = windows(ctx, &s.windows, parent, &tuples)?;
     let mut out: Vec<(Row, Vec<Value>, usize)> = Vec::with_capacity(tuples.len());
     for (n, (tuple, aggregates)) in tuples.iter().enumerate() {
-        let env = Env { tuple, aggregates, windows: windows.get(n).map_or(&[], Vec::as_slice), parent };
+        let env =
+            Env { tuple, aggregates, windows: windows.get(n).map_or(&[], Vec::as_slice), parent };
         let row = project(ctx, &s.items, &env)?;
         let mut keys = Vec::with_capacity(s.order.len());
         for (k, _) in &s.order {
@@ -225,7 +252,12 @@ fn finish(
     if !s.assigns.is_empty() {
         for (_, _, n) in &out {
             let (tuple, aggregates) = &tuples[*n];
-            let env = Env { tuple, aggregates, windows: windows.get(*n).map_or(&[], Vec::as_slice), parent };
+            let env = Env {
+                tuple,
+                aggregates,
+                windows: windows.get(*n).map_or(&[], Vec::as_slice),
+                parent,
+            };
             for (var, e) in &s.assigns {
                 let v = value(ctx, e, &env)?;
                 ctx.sess.vars[*var].value = v;
@@ -246,7 +278,14 @@ struct Accumulator {
 
 impl Accumulator {
     fn new() -> Accumulator {
-        Accumulator { count: 0, sum: None, best: None, texts: Vec::new(), separator: String::new(), seen: HashSet::new() }
+        Accumulator {
+            count: 0,
+            sum: None,
+            best: None,
+            texts: Vec::new(),
+            separator: String::new(),
+            seen: HashSet::new(),
+        }
     }
 
     fn add(&mut self, ctx: &mut Ctx<'_>, a: &Aggregate, env: &Env<'_>) -> Result<()> {
@@ -268,7 +307,11 @@ impl Accumulator {
         self.count += 1;
         match a.kind {
             AggKind::Sum | AggKind::Avg => {
-                let v = if a.ty == SqlType::Float { convert::cast(&v, arg.ty, SqlType::Float, None)? } else { v };
+                let v = if a.ty == SqlType::Float {
+                    convert::cast(&v, arg.ty, SqlType::Float, None)?
+                } else {
+                    v
+                };
                 self.sum = Some(match self.sum.take() {
                     None => v,
                     Some(Value::Float(x)) => match v {
@@ -276,7 +319,9 @@ impl Accumulator {
                         _ => Value::Float(x),
                     },
                     Some(s) => {
-                        let (Some((x, xs)), Some((y, ys))) = (s.as_dec(), v.as_dec()) else { return Ok(()) };
+                        let (Some((x, xs)), Some((y, ys))) = (s.as_dec(), v.as_dec()) else {
+                            return Ok(());
+                        };
                         let at = xs.max(ys);
                         let sum = decimal::rescale(x, xs, at)
                             .zip(decimal::rescale(y, ys, at))
@@ -289,7 +334,11 @@ impl Accumulator {
             AggKind::Min | AggKind::Max => {
                 let better = self.best.as_ref().is_none_or(|b| {
                     let o = key::compare(&v, b, arg.label.coll());
-                    if a.kind == AggKind::Min { o == Ordering::Less } else { o == Ordering::Greater }
+                    if a.kind == AggKind::Min {
+                        o == Ordering::Less
+                    } else {
+                        o == Ordering::Greater
+                    }
                 });
                 if better {
                     self.best = Some(v);
@@ -319,8 +368,9 @@ impl Accumulator {
                 Some(Value::Float(f)) => Value::Float(f),
                 Some(v) => {
                     let (n, s) = v.as_dec().unwrap_or_default();
-                    convert::cast(&Value::dec(n, s), SqlType::Decimal(38, s), a.ty, None)
-                        .map_err(|_| overflow(&format!("expression to data type {}", a.ty.name())))?
+                    convert::cast(&Value::dec(n, s), SqlType::Decimal(38, s), a.ty, None).map_err(
+                        |_| overflow(&format!("expression to data type {}", a.ty.name())),
+                    )?
                 }
             },
             AggKind::Avg => match self.sum {
@@ -328,8 +378,12 @@ impl Accumulator {
                 Some(Value::Float(f)) => Value::Float(f / int_to_f64(self.count)),
                 Some(v) => {
                     let (_, scale) = a.ty.as_decimal();
-                    let n = decimal::divide(v.as_dec().unwrap_or_default(), (i128::from(self.count), 0), scale)
-                        .ok_or_else(|| overflow("expression to data type numeric"))?;
+                    let n = decimal::divide(
+                        v.as_dec().unwrap_or_default(),
+                        (i128::from(self.count), 0),
+                        scale,
+                    )
+                    .ok_or_else(|| overflow("expression to data type numeric"))?;
                     convert::cast(&Value::dec(n, scale), SqlType::Decimal(38, scale), a.ty, None)?
                 }
             },
@@ -357,7 +411,12 @@ fn int_to_f64(n: i64) -> f64 {
     n.to_string().parse().unwrap_or(f64::NAN)
 }
 
-fn group(ctx: &mut Ctx<'_>, s: &SelectPlan, g: &Grouping, parent: Option<&Env<'_>>) -> Result<Grouped> {
+fn group(
+    ctx: &mut Ctx<'_>,
+    s: &SelectPlan,
+    g: &Grouping,
+    parent: Option<&Env<'_>>,
+) -> Result<Grouped> {
     let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut groups: Vec<(Tuple, Vec<Accumulator>)> = Vec::new();
     let fresh = || g.aggregates.iter().map(|_| Accumulator::new()).collect::<Vec<_>>();
@@ -398,7 +457,12 @@ fn group(ctx: &mut Ctx<'_>, s: &SelectPlan, g: &Grouping, parent: Option<&Env<'_
 }
 
 /// The window functions of every tuple.
-fn windows(ctx: &mut Ctx<'_>, list: &[Window], parent: Option<&Env<'_>>, tuples: &Grouped) -> Result<Vec<Vec<Value>>> {
+fn windows(
+    ctx: &mut Ctx<'_>,
+    list: &[Window],
+    parent: Option<&Env<'_>>,
+    tuples: &Grouped,
+) -> Result<Vec<Vec<Value>>> {
     if list.is_empty() {
         return Ok(Vec::new());
     }
@@ -524,7 +588,13 @@ struct Run<'p> {
 }
 
 impl Run<'_> {
-    fn step(&mut self, ctx: &mut Ctx<'_>, n: usize, tuple: &mut Tuple, emit: Emit<'_>) -> Result<bool> {
+    fn step(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        n: usize,
+        tuple: &mut Tuple,
+        emit: Emit<'_>,
+    ) -> Result<bool> {
         let plan = self.plan;
         let Some(step) = plan.steps.get(n) else { return emit(ctx, tuple) };
         let candidates = self.candidates(ctx, step, tuple)?;
@@ -556,7 +626,9 @@ impl Run<'_> {
     /// The right rows of a full join that nothing matched.
     fn unmatched(&mut self, ctx: &mut Ctx<'_>, emit: Emit<'_>) -> Result<()> {
         let plan = self.plan;
-        let Some(n) = plan.steps.iter().position(|s| s.kind == StepKind::Full) else { return Ok(()) };
+        let Some(n) = plan.steps.iter().position(|s| s.kind == StepKind::Full) else {
+            return Ok(());
+        };
         let step = &plan.steps[n];
         let all = self.source_rows(ctx, step)?;
         for cell in all.iter() {
@@ -582,7 +654,12 @@ impl Run<'_> {
         Ok(true)
     }
 
-    fn candidates(&mut self, ctx: &mut Ctx<'_>, step: &Step, tuple: &Tuple) -> Result<Rc<Vec<Cell>>> {
+    fn candidates(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        step: &Step,
+        tuple: &Tuple,
+    ) -> Result<Rc<Vec<Cell>>> {
         match &step.access {
             Access::Scan => self.source_rows_at(ctx, step, tuple),
             Access::Hash { build, probe, colls } => {
@@ -598,7 +675,9 @@ impl Run<'_> {
                 }
                 Ok(table.get(&k).cloned().unwrap_or_default())
             }
-            Access::Index { index, keys, full } => self.index_rows(ctx, step, tuple, *index, keys, *full),
+            Access::Index { index, keys, full } => {
+                self.index_rows(ctx, step, tuple, *index, keys, *full)
+            }
         }
     }
 
@@ -631,7 +710,8 @@ impl Run<'_> {
             }
             table.entry(k).or_default().push(cell.clone());
         }
-        let table: Rc<HashTable> = Rc::new(table.into_iter().map(|(k, v)| (k, Rc::new(v))).collect());
+        let table: Rc<HashTable> =
+            Rc::new(table.into_iter().map(|(k, v)| (k, Rc::new(v))).collect());
         if step.cache != 0 {
             ctx.cache.insert(slot, Cached::Hash(table.clone()));
         }
@@ -644,7 +724,12 @@ impl Run<'_> {
     }
 
     /// Every row of a source that passes its own predicates.
-    fn source_rows_at(&mut self, ctx: &mut Ctx<'_>, step: &Step, tuple: &Tuple) -> Result<Rc<Vec<Cell>>> {
+    fn source_rows_at(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        step: &Step,
+        tuple: &Tuple,
+    ) -> Result<Rc<Vec<Cell>>> {
         if step.cache != 0 {
             if let Some(Cached::Cells(c)) = ctx.cache.get(&step.cache) {
                 return Ok(c.clone());
@@ -672,7 +757,11 @@ impl Run<'_> {
                 }
                 out
             }
-            Rows::Fixed(rows) => rows.iter().enumerate().map(|(n, row)| Cell { row: row.clone(), id: number(n) }).collect(),
+            Rows::Fixed(rows) => rows
+                .iter()
+                .enumerate()
+                .map(|(n, row)| Cell { row: row.clone(), id: number(n) })
+                .collect(),
             Rows::Supplied => return Err(unsupported("this use of inserted or deleted")),
         };
         let cells = self.filter_local(ctx, step, cells)?;
@@ -685,7 +774,12 @@ impl Run<'_> {
         Ok(cells)
     }
 
-    fn filter_local(&mut self, ctx: &mut Ctx<'_>, step: &Step, cells: Vec<Cell>) -> Result<Vec<Cell>> {
+    fn filter_local(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        step: &Step,
+        cells: Vec<Cell>,
+    ) -> Result<Vec<Cell>> {
         let locking = self.locking(ctx, step.source);
         if step.local.is_empty() && locking.is_none() {
             return Ok(cells);
@@ -709,7 +803,12 @@ impl Run<'_> {
         let Rows::Table { id, hints } = &self.plan.sources[source].rows else { return None };
         let level = ctx.sess.options.isolation;
         let repeatable = matches!(level, Isolation::RepeatableRead | Isolation::Serializable);
-        (hints.updlock || hints.xlock || hints.repeatable || hints.serializable || (repeatable && !hints.nolock)).then_some(*id)
+        (hints.updlock
+            || hints.xlock
+            || hints.repeatable
+            || hints.serializable
+            || (repeatable && !hints.nolock))
+            .then_some(*id)
     }
 
     fn reading(&self, ctx: &Ctx<'_>, hints: Hints, source: usize) -> Reading {
@@ -725,10 +824,20 @@ impl Run<'_> {
         }
         let locks = hints.updlock || hints.xlock || hints.serializable || hints.repeatable;
         let rcsi = ctx.database(&ctx.state.catalog).read_committed_snapshot;
-        if rcsi && !locks && level == Isolation::ReadCommitted { Reading::Committed } else { Reading::Wait }
+        if rcsi && !locks && level == Isolation::ReadCommitted {
+            Reading::Committed
+        } else {
+            Reading::Wait
+        }
     }
 
-    fn scan(&mut self, ctx: &mut Ctx<'_>, id: ObjectId, hints: Hints, source: usize) -> Result<Vec<Cell>> {
+    fn scan(
+        &mut self,
+        ctx: &mut Ctx<'_>,
+        id: ObjectId,
+        hints: Hints,
+        source: usize,
+    ) -> Result<Vec<Cell>> {
         self.table_locks(ctx, id, hints, source)?;
         let level = ctx.sess.options.isolation;
         if id > 0 && (hints.serializable || (level == Isolation::Serializable && !hints.nolock)) {
@@ -759,7 +868,13 @@ impl Run<'_> {
         }
     }
 
-    fn table_locks(&self, ctx: &mut Ctx<'_>, id: ObjectId, hints: Hints, source: usize) -> Result<()> {
+    fn table_locks(
+        &self,
+        ctx: &mut Ctx<'_>,
+        id: ObjectId,
+        hints: Hints,
+        source: usize,
+    ) -> Result<()> {
         if id < 0 {
             return Ok(());
         }
@@ -786,7 +901,9 @@ impl Run<'_> {
         keys: &[TExpr],
         full: bool,
     ) -> Result<Rc<Vec<Cell>>> {
-        let Rows::Table { id, hints } = &self.plan.sources[step.source].rows else { return Ok(Rc::default()) };
+        let Rows::Table { id, hints } = &self.plan.sources[step.source].rows else {
+            return Ok(Rc::default());
+        };
         let (id, hints) = (*id, *hints);
         let columns = match ctx.state.tables.get(&id).and_then(|d| d.indexes.get(index)) {
             Some(i) => i.columns.clone(),

@@ -6,7 +6,9 @@ use crate::tds::bind::{Found, find_object};
 use crate::tds::engine::catalog::{Database, Login, Permission, Principal, Securable, same};
 use crate::tds::engine::permission::{self, known, server_allowed};
 use crate::tds::error::{Reach, Result, SqlError, unsupported};
-use crate::tds::parse::ast::{Ddl, DropKind, Grant, GrantAction, LoginOptions, Securable as On, UserOptions};
+use crate::tds::parse::ast::{
+    Ddl, DropKind, Grant, GrantAction, LoginOptions, Securable as On, UserOptions,
+};
 
 pub(crate) fn run(ctx: &mut Ctx<'_>, ddl: &Ddl) -> Result<()> {
     match ddl {
@@ -16,12 +18,16 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, ddl: &Ddl) -> Result<()> {
         Ddl::AlterUser { name, options } => alter_user(ctx, name, options),
         Ddl::CreateRole { name, owner } => create_role(ctx, name, owner.as_deref()),
         Ddl::AlterRole { name, member, add, server: false } => alter_role(ctx, name, member, *add),
-        Ddl::AlterRole { name, member, add, server: true } => alter_server_role(ctx, name, member, *add),
+        Ddl::AlterRole { name, member, add, server: true } => {
+            alter_server_role(ctx, name, member, *add)
+        }
         Ddl::AlterAuthorization { on, to } => alter_authorization(ctx, on, to),
         Ddl::Grant(g) => grant(ctx, g),
         Ddl::Drop { kind, names, if_exists } => names.iter().try_for_each(|n| match kind {
             DropKind::Login => drop_login(ctx, &n.name, *if_exists),
-            DropKind::User | DropKind::Role => drop_principal(ctx, &n.name, *if_exists, *kind == DropKind::Role),
+            DropKind::User | DropKind::Role => {
+                drop_principal(ctx, &n.name, *if_exists, *kind == DropKind::Role)
+            }
             _ => Err(unsupported("this DROP")),
         }),
         _ => Err(unsupported("this statement")),
@@ -29,19 +35,30 @@ pub(crate) fn run(ctx: &mut Ctx<'_>, ddl: &Ddl) -> Result<()> {
 }
 
 fn denied(what: &str) -> SqlError {
-    SqlError::new(15_247, 16, format!("User does not have permission to perform this action ({what}).")).reach(Reach::Batch)
+    SqlError::new(
+        15_247,
+        16,
+        format!("User does not have permission to perform this action ({what})."),
+    )
+    .reach(Reach::Batch)
 }
 
 fn missing(verb: &str, what: &str, name: &str) -> SqlError {
     SqlError::new(
         15_151,
         16,
-        format!("Cannot {verb} the {what} '{name}', because it does not exist or you do not have permission."),
+        format!(
+            "Cannot {verb} the {what} '{name}', because it does not exist or you do not have permission."
+        ),
     )
 }
 
 fn server(ctx: &Ctx<'_>, asked: &str) -> Result<()> {
-    if server_allowed(&ctx.state.catalog, ctx.sess.login, asked) { Ok(()) } else { Err(denied(asked)) }
+    if server_allowed(&ctx.state.catalog, ctx.sess.login, asked) {
+        Ok(())
+    } else {
+        Err(denied(asked))
+    }
 }
 
 fn check_password(name: &str, options: &LoginOptions, policy: bool) -> Result<()> {
@@ -55,7 +72,10 @@ fn check_password(name: &str, options: &LoginOptions, policy: bool) -> Result<()
         p.chars().any(|c| c.is_ascii_digit()),
         p.chars().any(|c| !c.is_alphanumeric()),
     ];
-    if p.chars().count() < 8 || kinds.iter().filter(|k| **k).count() < 3 || p.to_lowercase().contains(&name.to_lowercase()) {
+    if p.chars().count() < 8
+        || kinds.iter().filter(|k| **k).count() < 3
+        || p.to_lowercase().contains(&name.to_lowercase())
+    {
         return Err(SqlError::new(
             15_118,
             16,
@@ -69,7 +89,11 @@ fn create_login(ctx: &mut Ctx<'_>, name: &str, o: &LoginOptions) -> Result<()> {
     server(ctx, "ALTER ANY LOGIN")?;
     lock_name(ctx, 0, 0, name)?;
     if ctx.state.catalog.login(name).is_some() {
-        return Err(SqlError::new(15_025, 16, format!("The server principal '{name}' already exists.")));
+        return Err(SqlError::new(
+            15_025,
+            16,
+            format!("The server principal '{name}' already exists."),
+        ));
     }
     let Some(password) = o.password.clone() else { return Err(crate::tds::error::syntax(name)) };
     let check_policy = o.check_policy.unwrap_or(true);
@@ -95,7 +119,8 @@ fn alter_login(ctx: &mut Ctx<'_>, name: &str, o: &LoginOptions) -> Result<()> {
     if !own {
         server(ctx, "ALTER ANY LOGIN").map_err(|_| missing("alter", "login", name))?;
     }
-    let policy = ctx.state.catalog.login(name).ok_or_else(|| missing("alter", "login", name))?.check_policy;
+    let policy =
+        ctx.state.catalog.login(name).ok_or_else(|| missing("alter", "login", name))?.check_policy;
     check_password(name, o, o.check_policy.unwrap_or(policy))?;
     let me = ctx.sess.id;
     let Some(l) = ctx.state.catalog_mut(me).logins.iter_mut().find(|l| same(&l.name, name)) else {
@@ -126,10 +151,20 @@ fn drop_login(ctx: &mut Ctx<'_>, name: &str, if_exists: bool) -> Result<()> {
     };
     let id = l.id;
     if ctx.state.catalog.databases.iter().any(|d| d.owner == id) {
-        return Err(SqlError::new(15_174, 16, format!("Login '{name}' owns one or more database(s). Change the owner of the database(s) before dropping the login.")));
+        return Err(SqlError::new(
+            15_174,
+            16,
+            format!(
+                "Login '{name}' owns one or more database(s). Change the owner of the database(s) before dropping the login."
+            ),
+        ));
     }
     if ctx.state.sessions.values().any(|s| same(&s.login, name)) {
-        return Err(SqlError::new(15_434, 16, format!("Could not drop login '{name}' as the user is currently logged in.")));
+        return Err(SqlError::new(
+            15_434,
+            16,
+            format!("Could not drop login '{name}' as the user is currently logged in."),
+        ));
     }
     let me = ctx.sess.id;
     ctx.state.catalog_mut(me).logins.retain(|l| l.id != id);
@@ -141,7 +176,11 @@ fn current<'c>(ctx: &Ctx<'_>, catalog: &'c crate::tds::engine::catalog::Catalog)
 }
 
 fn require_database(ctx: &Ctx<'_>, d: &Database, asked: &str) -> Result<()> {
-    if permission::allowed(d, ctx.user(), asked, Securable::Database) { Ok(()) } else { Err(denied(asked)) }
+    if permission::allowed(d, ctx.user(), asked, Securable::Database) {
+        Ok(())
+    } else {
+        Err(denied(asked))
+    }
 }
 
 fn create_user(ctx: &mut Ctx<'_>, name: &str, o: &UserOptions) -> Result<()> {
@@ -161,14 +200,23 @@ fn create_user(ctx: &mut Ctx<'_>, name: &str, o: &UserOptions) -> Result<()> {
     } else {
         let wanted = o.login.as_deref().unwrap_or(name);
         let l = catalog.login(wanted).ok_or_else(|| {
-            SqlError::new(15_007, 16, format!("'{wanted}' is not a valid login or you do not have permission."))
+            SqlError::new(
+                15_007,
+                16,
+                format!("'{wanted}' is not a valid login or you do not have permission."),
+            )
         })?;
         if d.principals.iter().any(|p| p.login == Some(l.id)) {
-            return Err(SqlError::new(15_063, 16, "The login already has an account under a different user name."));
+            return Err(SqlError::new(
+                15_063,
+                16,
+                "The login already has an account under a different user name.",
+            ));
         }
         Some(l.id)
     };
-    let id = d.principals.iter().map(|p| p.id).filter(|i| *i < 16_384).max().unwrap_or(4).max(4) + 1;
+    let id =
+        d.principals.iter().map(|p| p.id).filter(|i| *i < 16_384).max().unwrap_or(4).max(4) + 1;
     let (db, schema) = (d.id, o.default_schema.clone().unwrap_or_else(|| "dbo".to_owned()));
     database_mut(ctx, db)?.principals.push(Principal {
         id,
@@ -178,7 +226,12 @@ fn create_user(ctx: &mut Ctx<'_>, name: &str, o: &UserOptions) -> Result<()> {
         default_schema: schema,
         owner: 1,
     });
-    let grant = Permission { grantee: id, on: Securable::Database, name: "CONNECT".to_owned(), deny: false };
+    let grant = Permission {
+        grantee: id,
+        on: Securable::Database,
+        name: "CONNECT".to_owned(),
+        deny: false,
+    };
     database_mut(ctx, db)?.permissions.push(grant);
     Ok(())
 }
@@ -187,11 +240,21 @@ fn alter_user(ctx: &mut Ctx<'_>, name: &str, o: &UserOptions) -> Result<()> {
     let catalog = ctx.state.catalog.clone();
     let d = current(ctx, &catalog);
     require_database(ctx, d, "ALTER ANY USER")?;
-    let id = d.principal(name).filter(|p| !p.role).ok_or_else(|| missing("alter", "user", name))?.id;
+    let id =
+        d.principal(name).filter(|p| !p.role).ok_or_else(|| missing("alter", "user", name))?.id;
     let login = match &o.login {
-        Some(l) => Some(catalog.login(l).ok_or_else(|| {
-            SqlError::new(15_007, 16, format!("'{l}' is not a valid login or you do not have permission."))
-        })?.id),
+        Some(l) => Some(
+            catalog
+                .login(l)
+                .ok_or_else(|| {
+                    SqlError::new(
+                        15_007,
+                        16,
+                        format!("'{l}' is not a valid login or you do not have permission."),
+                    )
+                })?
+                .id,
+        ),
         None => None,
     };
     let db = d.id;
@@ -227,7 +290,8 @@ fn create_role(ctx: &mut Ctx<'_>, name: &str, owner: Option<&str>) -> Result<()>
         Some(o) => d.principal(o).ok_or_else(|| missing("find", "principal", o))?.id,
         None => ctx.user(),
     };
-    let id = d.principals.iter().map(|p| p.id).filter(|i| *i < 16_384).max().unwrap_or(4).max(4) + 1;
+    let id =
+        d.principals.iter().map(|p| p.id).filter(|i| *i < 16_384).max().unwrap_or(4).max(4) + 1;
     let db = d.id;
     database_mut(ctx, db)?.principals.push(Principal {
         id,
@@ -247,15 +311,24 @@ fn drop_principal(ctx: &mut Ctx<'_>, name: &str, if_exists: bool, role: bool) ->
     let Some(p) = d.principal(name).filter(|p| p.role == role) else {
         return if if_exists { Ok(()) } else { Err(missing("drop", what, name)) };
     };
-    require_database(ctx, d, if role { "ALTER ANY ROLE" } else { "ALTER ANY USER" }).map_err(|_| missing("drop", what, name))?;
+    require_database(ctx, d, if role { "ALTER ANY ROLE" } else { "ALTER ANY USER" })
+        .map_err(|_| missing("drop", what, name))?;
     if p.id <= 4 || p.id >= 16_384 {
         return Err(SqlError::new(15_150, 16, format!("Cannot drop the {what} '{name}'.")));
     }
     if d.schemas.iter().any(|s| s.owner == p.id) {
-        return Err(SqlError::new(15_138, 16, "The database principal owns a schema in the database, and cannot be dropped."));
+        return Err(SqlError::new(
+            15_138,
+            16,
+            "The database principal owns a schema in the database, and cannot be dropped.",
+        ));
     }
     if role && d.role_members.iter().any(|(r, _)| *r == p.id) {
-        return Err(SqlError::new(15_144, 16, "The role has members. It must be empty before it can be dropped."));
+        return Err(SqlError::new(
+            15_144,
+            16,
+            "The role has members. It must be empty before it can be dropped.",
+        ));
     }
     let (db, id) = (d.id, p.id);
     let d = database_mut(ctx, db)?;
@@ -268,7 +341,8 @@ fn drop_principal(ctx: &mut Ctx<'_>, name: &str, if_exists: bool, role: bool) ->
 fn alter_role(ctx: &mut Ctx<'_>, name: &str, member: &str, add: bool) -> Result<()> {
     let catalog = ctx.state.catalog.clone();
     let d = current(ctx, &catalog);
-    let role = d.principal(name).filter(|p| p.role).ok_or_else(|| missing("alter", "role", name))?;
+    let role =
+        d.principal(name).filter(|p| p.role).ok_or_else(|| missing("alter", "role", name))?;
     let verb = if add { "add" } else { "drop" };
     let m = d.principal(member).ok_or_else(|| missing(verb, "principal", member))?;
     if role.id >= 16_384 || role.owner != ctx.user() {
@@ -338,11 +412,21 @@ fn grant(ctx: &mut Ctx<'_>, g: &Grant) -> Result<()> {
     let server_level = |p: &str| {
         matches!(
             p,
-            "VIEW SERVER STATE" | "ALTER ANY LOGIN" | "ALTER ANY DATABASE" | "CREATE ANY DATABASE" | "CONNECT SQL"
-                | "CONTROL SERVER" | "VIEW ANY DATABASE" | "VIEW ANY DEFINITION" | "ADMINISTER BULK OPERATIONS" | "ALTER ANY CONNECTION"
+            "VIEW SERVER STATE"
+                | "ALTER ANY LOGIN"
+                | "ALTER ANY DATABASE"
+                | "CREATE ANY DATABASE"
+                | "CONNECT SQL"
+                | "CONTROL SERVER"
+                | "VIEW ANY DATABASE"
+                | "VIEW ANY DEFINITION"
+                | "ADMINISTER BULK OPERATIONS"
+                | "ALTER ANY CONNECTION"
         )
     };
-    if matches!(g.on, Some(On::Server)) || (g.on.is_none() && g.permissions.iter().all(|p| server_level(p))) {
+    if matches!(g.on, Some(On::Server))
+        || (g.on.is_none() && g.permissions.iter().all(|p| server_level(p)))
+    {
         return grant_server(ctx, g);
     }
     let catalog = ctx.state.catalog.clone();
@@ -352,11 +436,19 @@ fn grant(ctx: &mut Ctx<'_>, g: &Grant) -> Result<()> {
         None => Securable::Database,
         Some(On::Database(name)) => {
             if let Some(n) = name.as_ref().filter(|n| !same(n, &d.name)) {
-                return Err(SqlError::new(15_151, 16, format!("Cannot find the database '{n}', because it does not exist or you do not have permission.")));
+                return Err(SqlError::new(
+                    15_151,
+                    16,
+                    format!(
+                        "Cannot find the database '{n}', because it does not exist or you do not have permission."
+                    ),
+                ));
             }
             Securable::Database
         }
-        Some(On::Schema(s)) => Securable::Schema(d.schema(s).ok_or_else(|| missing("find", "schema", s))?.id),
+        Some(On::Schema(s)) => {
+            Securable::Schema(d.schema(s).ok_or_else(|| missing("find", "schema", s))?.id)
+        }
         Some(On::Object(name)) => match find_object(ctx, name)? {
             Some(Found::Table { def, .. }) if def.id > 0 => Securable::Object(def.id),
             Some(Found::View { def, .. }) => Securable::Object(def.id),
@@ -384,7 +476,12 @@ fn grant(ctx: &mut Ctx<'_>, g: &Grant) -> Result<()> {
         for name in &g.permissions {
             d.permissions.retain(|p| !(p.grantee == grantee && p.on == on && p.name == *name));
             if g.action != GrantAction::Revoke {
-                d.permissions.push(Permission { grantee, on, name: name.clone(), deny: g.action == GrantAction::Deny });
+                d.permissions.push(Permission {
+                    grantee,
+                    on,
+                    name: name.clone(),
+                    deny: g.action == GrantAction::Deny,
+                });
             }
         }
     }
@@ -395,7 +492,8 @@ fn grant_server(ctx: &mut Ctx<'_>, g: &Grant) -> Result<()> {
     server(ctx, "CONTROL SERVER")?;
     let me = ctx.sess.id;
     for name in &g.to {
-        let Some(l) = ctx.state.catalog_mut(me).logins.iter_mut().find(|l| same(&l.name, name)) else {
+        let Some(l) = ctx.state.catalog_mut(me).logins.iter_mut().find(|l| same(&l.name, name))
+        else {
             return Err(missing("find", "login", name));
         };
         for p in &g.permissions {

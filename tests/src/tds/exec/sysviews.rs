@@ -9,6 +9,11 @@ use crate::tds::types::Row;
 pub(crate) type View = (Vec<OutCol>, Vec<Row>);
 
 /// The view of that (lower-case) name, if the double has it.
-pub(crate) fn view(_ctx: &mut Ctx<'_>, _schema: &str, _name: &str, _db: Option<&str>) -> Result<Option<View>> {
+pub(crate) fn view(
+    _ctx: &mut Ctx<'_>,
+    _schema: &str,
+    _name: &str,
+    _db: Option<&str>,
+) -> Result<Option<View>> {
     Ok(None)
 }

@@ -12,7 +12,9 @@ use tokio::sync::{Notify, mpsc as channel};
 use tokio_rustls::TlsAcceptor;
 
 use super::login::{self, Login7};
-use super::packet::{self, ATTENTION, BATCH, BULK, HEADER, LOGIN7, PRELOGIN, RESPONSE, RPC, TRANSACTION};
+use super::packet::{
+    self, ATTENTION, BATCH, BULK, HEADER, LOGIN7, PRELOGIN, RESPONSE, RPC, TRANSACTION,
+};
 use super::prelogin::{self, Encrypt};
 use super::request::{self, Request};
 use super::stream::HandshakeStream;
@@ -139,7 +141,10 @@ async fn passing(shared: &Shared, point: &Point) -> bool {
 }
 
 /// A whole message; `None` at the end of the connection.
-async fn message(shared: &Shared, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(u8, Vec<u8>)>> {
+async fn message(
+    shared: &Shared,
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<(u8, Vec<u8>)>> {
     let mut all = Vec::new();
     loop {
         let Some(p) = packet::read(stream).await? else { return Ok(None) };
@@ -177,7 +182,12 @@ async fn login(shared: Arc<Shared>, mut stream: Box<dyn Duplex>) -> io::Result<(
     logged_in(shared, stream, kind, &text).await
 }
 
-async fn logged_in(shared: Arc<Shared>, mut stream: Box<dyn Duplex>, kind: u8, text: &[u8]) -> io::Result<()> {
+async fn logged_in(
+    shared: Arc<Shared>,
+    mut stream: Box<dyn Duplex>,
+    kind: u8,
+    text: &[u8],
+) -> io::Result<()> {
     if kind != LOGIN7 {
         return Ok(());
     }
@@ -201,10 +211,14 @@ fn admit(shared: &Arc<Shared>, l: &Login7) -> (Tokens, usize, Option<Runner>) {
     let mut state = shared.engine.lock();
     let catalog = state.catalog.clone();
     let mut tokens = Tokens::new(catalog.server_collation);
-    let admitted = login::authenticate(&catalog, l).and_then(|ok| match shared.faults.strike(&Point::Login, "") {
-        Some(Action::Error { number, class, state, message }) => Err(error_of(number, class, state, &message)),
-        Some(_) => Err(SqlError::new(233, 20, "fault").reach(Reach::Connection)),
-        None => Ok(ok),
+    let admitted = login::authenticate(&catalog, l).and_then(|ok| {
+        match shared.faults.strike(&Point::Login, "") {
+            Some(Action::Error { number, class, state, message }) => {
+                Err(error_of(number, class, state, &message))
+            }
+            Some(_) => Err(SqlError::new(233, 20, "fault").reach(Reach::Connection)),
+            None => Ok(ok),
+        }
     });
     let (login, db) = match admitted {
         Ok(ok) => ok,
@@ -236,7 +250,8 @@ fn admit(shared: &Arc<Shared>, l: &Login7) -> (Tokens, usize, Option<Runner>) {
     let wanted = usize::try_from(l.packet_size).unwrap_or(4096);
     let size = if wanted == 0 { 4096 } else { wanted.clamp(512, shared.max_packet) };
     let database = catalog.databases.iter().find(|d| d.id == db);
-    let (name, coll) = database.map_or(("master", catalog.server_collation), |d| (d.name.as_str(), d.collation));
+    let (name, coll) =
+        database.map_or(("master", catalog.server_collation), |d| (d.name.as_str(), d.collation));
     tokens.database(name, "master");
     tokens.info(&SqlError::new(5701, 0, format!("Changed database context to '{name}'.")).state(2));
     tokens.collation(coll);
@@ -252,7 +267,12 @@ fn end(shared: &Shared, session: i32) {
     shared.faults.count(|c| c.open_sessions -= 1);
 }
 
-async fn run_session(shared: Arc<Shared>, stream: Box<dyn Duplex>, mut runner: Runner, size: usize) -> io::Result<()> {
+async fn run_session(
+    shared: Arc<Shared>,
+    stream: Box<dyn Duplex>,
+    mut runner: Runner,
+    size: usize,
+) -> io::Result<()> {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (to_session, requests) = mpsc::channel::<Incoming>();
     let (answers, mut out) = channel::unbounded_channel::<Out>();
@@ -261,14 +281,17 @@ async fn run_session(shared: Arc<Shared>, stream: Box<dyn Duplex>, mut runner: R
     let cut = Arc::new(Cut::default());
     let thread = {
         let (shared, cut) = (shared.clone(), cut.clone());
-        std::thread::Builder::new().name(format!("tds-double session {spid}")).stack_size(16 << 20).spawn(move || {
-            while let Ok(incoming) = requests.recv() {
-                if !handle(&mut runner, incoming, &answers, &cut) {
-                    break;
+        std::thread::Builder::new()
+            .name(format!("tds-double session {spid}"))
+            .stack_size(16 << 20)
+            .spawn(move || {
+                while let Ok(incoming) = requests.recv() {
+                    if !handle(&mut runner, incoming, &answers, &cut) {
+                        break;
+                    }
                 }
-            }
-            end(&shared, runner.sess.id);
-        })?
+                end(&shared, runner.sess.id);
+            })?
     };
     if let Ok(mut threads) = shared.threads.lock() {
         threads.retain(|t| !t.is_finished());
@@ -336,7 +359,12 @@ enum Incoming {
 }
 
 /// Runs one request; false when the connection is to end.
-fn handle(runner: &mut Runner, incoming: Incoming, answers: &channel::UnboundedSender<Out>, cut: &Cut) -> bool {
+fn handle(
+    runner: &mut Runner,
+    incoming: Incoming,
+    answers: &channel::UnboundedSender<Out>,
+    cut: &Cut,
+) -> bool {
     match incoming {
         Incoming::Attention => {
             // Nothing ran: only acknowledge. What ran has been answered already.
@@ -349,7 +377,12 @@ fn handle(runner: &mut Runner, incoming: Incoming, answers: &channel::UnboundedS
                 RPC => request::call(&message),
                 TRANSACTION => request::transaction(&message),
                 BULK => Ok(Request::Bulk(message)),
-                other => Err(SqlError::new(4002, 16, format!("The packet type {other} is not supported.")).reach(Reach::Connection)),
+                other => Err(SqlError::new(
+                    4002,
+                    16,
+                    format!("The packet type {other} is not supported."),
+                )
+                .reach(Reach::Connection)),
             };
             match request {
                 Ok(r) => perform(runner, r),
@@ -408,7 +441,9 @@ fn perform(runner: &mut Runner, request: Request) {
             Ok(())
         }),
         Request::Commit => manage(runner, Runner::commit),
-        Request::Rollback { name } => manage(runner, |r| r.rollback((!name.is_empty()).then_some(name.as_str()))),
+        Request::Rollback { name } => {
+            manage(runner, |r| r.rollback((!name.is_empty()).then_some(name.as_str())))
+        }
         Request::Save { name } => manage(runner, |r| r.save(&name)),
     }
 }
@@ -437,6 +472,10 @@ fn same_transaction(runner: &Runner, descriptor: u64) -> Result<()> {
     if descriptor == open || descriptor == 0 {
         return Ok(());
     }
-    Err(SqlError::new(3971, 16, format!("The server failed to resume the transaction. Desc:{descriptor:x}."))
-        .reach(Reach::Batch))
+    Err(SqlError::new(
+        3971,
+        16,
+        format!("The server failed to resume the transaction. Desc:{descriptor:x}."),
+    )
+    .reach(Reach::Batch))
 }

@@ -50,13 +50,21 @@ pub(crate) fn authenticate(catalog: &Catalog, l: &Login7) -> Result<(Login, i32)
         .filter(|x| x.password == l.password)
         .ok_or_else(|| failed(&l.user))?;
     if login.disabled {
-        return Err(SqlError::new(18_470, 14, format!("Login failed for user '{}'. Reason: The account is disabled.", l.user))
-            .reach(Reach::Connection));
+        return Err(SqlError::new(
+            18_470,
+            14,
+            format!("Login failed for user '{}'. Reason: The account is disabled.", l.user),
+        )
+        .reach(Reach::Connection));
     }
     let wanted = if l.database.is_empty() { &login.default_database } else { &l.database };
     let cannot_open = || {
-        SqlError::new(4060, 11, format!("Cannot open database \"{wanted}\" requested by the login. The login failed."))
-            .reach(Reach::Connection)
+        SqlError::new(
+            4060,
+            11,
+            format!("Cannot open database \"{wanted}\" requested by the login. The login failed."),
+        )
+        .reach(Reach::Connection)
     };
     let db = catalog.database(wanted).ok_or_else(cannot_open)?;
     if permission::user_of(db, login).is_none() {

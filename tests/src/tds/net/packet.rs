@@ -37,18 +37,24 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         }
     }
     let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-    let body = length
-        .checked_sub(HEADER)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a packet shorter than its header"))?;
+    let body = length.checked_sub(HEADER).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "a packet shorter than its header")
+    })?;
     let mut payload = vec![0; body];
     stream.read_exact(&mut payload).await?;
-    Ok(Some(Packet { kind: header[0], last: header[1] & 1 != 0, ignore: header[1] & 2 != 0, payload }))
+    Ok(Some(Packet {
+        kind: header[0],
+        last: header[1] & 1 != 0,
+        ignore: header[1] & 2 != 0,
+        payload,
+    }))
 }
 
 /// Cuts a message into packets of a size.
 pub(crate) fn frames(kind: u8, message: &[u8], size: usize, spid: i32) -> Vec<Vec<u8>> {
     let room = size - HEADER;
-    let pieces: Vec<&[u8]> = if message.is_empty() { vec![message] } else { message.chunks(room).collect() };
+    let pieces: Vec<&[u8]> =
+        if message.is_empty() { vec![message] } else { message.chunks(room).collect() };
     let count = pieces.len();
     let spid = u16::try_from(spid).unwrap_or(0).to_be_bytes();
     pieces
@@ -58,7 +64,9 @@ pub(crate) fn frames(kind: u8, message: &[u8], size: usize, spid: i32) -> Vec<Ve
             let mut out = Vec::with_capacity(piece.len() + HEADER);
             out.push(kind);
             out.push(u8::from(i + 1 == count));
-            out.extend_from_slice(&u16::try_from(piece.len() + HEADER).unwrap_or(u16::MAX).to_be_bytes());
+            out.extend_from_slice(
+                &u16::try_from(piece.len() + HEADER).unwrap_or(u16::MAX).to_be_bytes(),
+            );
             out.extend_from_slice(&spid);
             out.push(u8::try_from((i + 1) % 256).unwrap_or(0));
             out.push(0);

@@ -32,7 +32,8 @@ pub(crate) fn client(message: &[u8]) -> Option<Encrypt> {
             return Some(Encrypt::NotSupported);
         }
         if token == ENCRYPTION {
-            let offset = usize::from(u16::from_be_bytes([*message.get(at + 1)?, *message.get(at + 2)?]));
+            let offset =
+                usize::from(u16::from_be_bytes([*message.get(at + 1)?, *message.get(at + 2)?]));
             return match message.get(offset)? {
                 0 => Some(Encrypt::Off),
                 1 => Some(Encrypt::On),
@@ -47,8 +48,13 @@ pub(crate) fn client(message: &[u8]) -> Option<Encrypt> {
 
 /// The server's answer: version, encryption, instance, thread, MARS.
 pub(crate) fn answer(encrypt: Encrypt) -> Vec<u8> {
-    let options: [(u8, &[u8]); 5] =
-        [(0, &[15, 0, 0x11, 0x4e, 0, 0]), (ENCRYPTION, &[encrypt.byte()]), (2, &[0]), (3, &[]), (4, &[0])];
+    let options: [(u8, &[u8]); 5] = [
+        (0, &[15, 0, 0x11, 0x4e, 0, 0]),
+        (ENCRYPTION, &[encrypt.byte()]),
+        (2, &[0]),
+        (3, &[]),
+        (4, &[0]),
+    ];
     let mut head = Vec::new();
     let mut body = Vec::new();
     let start = options.len() * 5 + 1;

@@ -87,7 +87,9 @@ pub(crate) fn transaction(message: &[u8]) -> Result<Request> {
         kind @ (7 | 8) => {
             let name = r.b_varchar()?;
             if r.u8()? != 0 {
-                return Err(unsupported("a transaction request that begins another").reach(Reach::Batch));
+                return Err(
+                    unsupported("a transaction request that begins another").reach(Reach::Batch)
+                );
             }
             Ok(if kind == 7 { Request::Commit } else { Request::Rollback { name } })
         }

@@ -43,7 +43,11 @@ impl<S> HandshakeStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for HandshakeStream<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.wrapping {
             return Pin::new(&mut this.inner).poll_read(cx, buf);
@@ -92,7 +96,11 @@ impl<S: AsyncWrite + Unpin> HandshakeStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for HandshakeStream<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if !this.wrapping {
             ready!(this.send(cx))?;

@@ -22,7 +22,8 @@ impl Wire {
         let token = r.u8()?;
         let mut w = Wire { token, length: 0, precision: 0, scale: 0 };
         match token {
-            0x1f | 0x28 | 0x30 | 0x32 | 0x34 | 0x38 | 0x3a | 0x3b | 0x3c | 0x3d | 0x3e | 0x7a | 0x7f => {}
+            0x1f | 0x28 | 0x30 | 0x32 | 0x34 | 0x38 | 0x3a | 0x3b | 0x3c | 0x3d | 0x3e | 0x7a
+            | 0x7f => {}
             0x24 | 0x26 | 0x68 | 0x6d | 0x6e | 0x6f => w.length = u32::from(r.u8()?),
             0x29..=0x2b => w.scale = r.u8()?,
             0x6a | 0x6c => {
@@ -40,7 +41,9 @@ impl Wire {
                 w.length = r.u32()?;
                 r.take(5)?;
             }
-            other => return Err(unsupported(format!("TDS type {other:#04x}")).reach(Reach::Connection)),
+            other => {
+                return Err(unsupported(format!("TDS type {other:#04x}")).reach(Reach::Connection));
+            }
         }
         Ok(w)
     }
@@ -96,7 +99,9 @@ impl Wire {
             SqlError::new(
                 4815,
                 16,
-                format!("Received an invalid column length from the bcp client for colid {column}."),
+                format!(
+                    "Received an invalid column length from the bcp client for colid {column}."
+                ),
             )
             .reach(Reach::Connection)
         };
@@ -131,11 +136,17 @@ impl Wire {
                     _ => Value::str(utf16(&bytes)),
                 },
             },
-            other => return Err(unsupported(format!("TDS type {other:#04x}")).reach(Reach::Connection)),
+            other => {
+                return Err(unsupported(format!("TDS type {other:#04x}")).reach(Reach::Connection));
+            }
         })
     }
 
-    fn blob<'a>(self, r: &mut Reader<'a>, bad: impl Fn() -> SqlError) -> Result<Option<std::borrow::Cow<'a, [u8]>>> {
+    fn blob<'a>(
+        self,
+        r: &mut Reader<'a>,
+        bad: impl Fn() -> SqlError,
+    ) -> Result<Option<std::borrow::Cow<'a, [u8]>>> {
         if self.length != PLP {
             let n = r.u16()?;
             if n == 0xffff {
@@ -197,7 +208,10 @@ impl Wire {
                 8 => {
                     let days = i32::from_le_bytes(b[..4].try_into().ok()?);
                     let units = u32::from_le_bytes(b[4..].try_into().ok()?);
-                    Value::DateTime(DAYS_1900.checked_add(days)?, datetime::datetime_ticks(u64::from(units)))
+                    Value::DateTime(
+                        DAYS_1900.checked_add(days)?,
+                        datetime::datetime_ticks(u64::from(units)),
+                    )
                 }
                 _ => return None,
             },
@@ -292,7 +306,13 @@ fn fixed_token(ty: SqlType) -> Option<u8> {
 }
 
 /// Writes the TYPE_INFO of a result column.
-pub(crate) fn put_type(out: &mut Vec<u8>, ty: SqlType, nullable: bool, coll: Option<Coll>, default: Coll) {
+pub(crate) fn put_type(
+    out: &mut Vec<u8>,
+    ty: SqlType,
+    nullable: bool,
+    coll: Option<Coll>,
+    default: Coll,
+) {
     if !nullable {
         if let Some(token) = fixed_token(ty) {
             out.push(token);
@@ -317,7 +337,9 @@ pub(crate) fn put_type(out: &mut Vec<u8>, ty: SqlType, nullable: bool, coll: Opt
         SqlType::Money => out.extend_from_slice(&[0x6e, 8]),
         SqlType::SmallDateTime => out.extend_from_slice(&[0x6f, 4]),
         SqlType::DateTime => out.extend_from_slice(&[0x6f, 8]),
-        SqlType::Decimal(p, s) => out.extend_from_slice(&[0x6a, u8::try_from(ty.max_length()).unwrap_or(17), p, s]),
+        SqlType::Decimal(p, s) => {
+            out.extend_from_slice(&[0x6a, u8::try_from(ty.max_length()).unwrap_or(17), p, s])
+        }
         SqlType::Date => out.push(0x28),
         SqlType::Time(s) => out.extend_from_slice(&[0x29, s]),
         SqlType::DateTime2(s) => out.extend_from_slice(&[0x2a, s]),
@@ -377,7 +399,10 @@ pub(crate) fn put_value(out: &mut Vec<u8>, v: &Value, ty: SqlType, nullable: boo
             let b = u8::from(v.as_i64().unwrap_or(0) != 0);
             sized(out, &[b], fixed);
         }
-        (SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::Null, _) => {
+        (
+            SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt | SqlType::Null,
+            _,
+        ) => {
             let bytes = v.as_i64().unwrap_or(0).to_le_bytes();
             let width = usize::try_from(ty.max_length()).unwrap_or(8);
             sized(out, &bytes[..width], fixed);
@@ -405,7 +430,9 @@ pub(crate) fn put_value(out: &mut Vec<u8>, v: &Value, ty: SqlType, nullable: boo
         }
         (SqlType::DateTime, Value::DateTime(d, t)) => {
             let mut b = (d - DAYS_1900).to_le_bytes().to_vec();
-            b.extend_from_slice(&u32::try_from(datetime::datetime_units(*t)).unwrap_or(0).to_le_bytes());
+            b.extend_from_slice(
+                &u32::try_from(datetime::datetime_units(*t)).unwrap_or(0).to_le_bytes(),
+            );
             sized(out, &b, fixed);
         }
         (SqlType::SmallDateTime, Value::DateTime(d, t)) => {

@@ -74,7 +74,8 @@ impl Parser<'_> {
                 self.next();
                 let condition = self.expr()?;
                 let then = Box::new(self.statement()?);
-                let otherwise = if self.eat_word("ELSE") { Some(Box::new(self.statement()?)) } else { None };
+                let otherwise =
+                    if self.eat_word("ELSE") { Some(Box::new(self.statement()?)) } else { None };
                 Ok(StmtKind::If { condition, then, otherwise })
             }
             "WHILE" => {
@@ -87,7 +88,9 @@ impl Parser<'_> {
             "RETURN" => {
                 self.next();
                 let value = match self.peek() {
-                    TokenKind::Number(_) | TokenKind::Var(_) | TokenKind::Punct("(" | "-") => Some(self.expr()?),
+                    TokenKind::Number(_) | TokenKind::Var(_) | TokenKind::Punct("(" | "-") => {
+                        Some(self.expr()?)
+                    }
                     _ => None,
                 };
                 Ok(StmtKind::Return(value))
@@ -421,7 +424,9 @@ impl Parser<'_> {
             | TokenKind::Quoted(_)
             | TokenKind::Punct("-" | "+") => true,
             TokenKind::Word(w) => {
-                w.eq_ignore_ascii_case("NULL") || w.eq_ignore_ascii_case("DEFAULT") || self.is_ident()
+                w.eq_ignore_ascii_case("NULL")
+                    || w.eq_ignore_ascii_case("DEFAULT")
+                    || self.is_ident()
             }
             _ => false,
         }
@@ -429,7 +434,9 @@ impl Parser<'_> {
 
     fn exec_arg(&mut self) -> Result<ExecArg> {
         let mut name = None;
-        if matches!(self.peek(), TokenKind::Var(_)) && matches!(self.peek_at(1), TokenKind::Punct("=")) {
+        if matches!(self.peek(), TokenKind::Var(_))
+            && matches!(self.peek_at(1), TokenKind::Punct("="))
+        {
             name = Some(self.variable()?);
             self.next();
         }

@@ -31,7 +31,8 @@ impl Parser<'_> {
                     Ddl::CreateSchema { owner: Some(name.clone()), name }
                 } else {
                     let name = self.ident()?;
-                    let owner = if self.eat_word("AUTHORIZATION") { Some(self.ident()?) } else { None };
+                    let owner =
+                        if self.eat_word("AUTHORIZATION") { Some(self.ident()?) } else { None };
                     Ddl::CreateSchema { name, owner }
                 }
             }
@@ -44,12 +45,21 @@ impl Parser<'_> {
                 self.expect_word("AS")?;
                 let start = self.at;
                 self.query()?;
-                Ddl::CreateView { name, columns, text: self.text_since(start), alter: verb == "ALTER" || alter_or_create }
+                Ddl::CreateView {
+                    name,
+                    columns,
+                    text: self.text_since(start),
+                    alter: verb == "ALTER" || alter_or_create,
+                }
             }
             ("CREATE", "DATABASE") => {
                 let name = self.ident()?;
                 let collation = if self.eat_word("COLLATE") { Some(self.ident()?) } else { None };
-                if self.is_word("ON") || self.is_word("WITH") || self.is_word("CONTAINMENT") || self.is_word("AS") {
+                if self.is_word("ON")
+                    || self.is_word("WITH")
+                    || self.is_word("CONTAINMENT")
+                    || self.is_word("AS")
+                {
                     return Err(unsupported("CREATE DATABASE with files or options"));
                 }
                 Ddl::CreateDatabase { name, collation }
@@ -157,8 +167,15 @@ impl Parser<'_> {
             let name = self.any_word()?;
             self.expect("=")?;
             match name.as_str() {
-                "DATA_COMPRESSION" | "PAD_INDEX" | "STATISTICS_NORECOMPUTE" | "SORT_IN_TEMPDB" | "DROP_EXISTING"
-                | "ONLINE" | "ALLOW_ROW_LOCKS" | "ALLOW_PAGE_LOCKS" | "OPTIMIZE_FOR_SEQUENTIAL_KEY" => {
+                "DATA_COMPRESSION"
+                | "PAD_INDEX"
+                | "STATISTICS_NORECOMPUTE"
+                | "SORT_IN_TEMPDB"
+                | "DROP_EXISTING"
+                | "ONLINE"
+                | "ALLOW_ROW_LOCKS"
+                | "ALLOW_PAGE_LOCKS"
+                | "OPTIMIZE_FOR_SEQUENTIAL_KEY" => {
                     let value = self.any_word()?;
                     if name == "DROP_EXISTING" && value == "ON" {
                         return Err(unsupported("DROP_EXISTING = ON"));
@@ -196,7 +213,16 @@ impl Parser<'_> {
         if self.eat_word("ON") {
             self.ident()?;
         }
-        Ok(Ddl::CreateIndex(IndexDef { name, table, unique, clustered, columns, include, filter, ignore_dup_key }))
+        Ok(Ddl::CreateIndex(IndexDef {
+            name,
+            table,
+            unique,
+            clustered,
+            columns,
+            include,
+            filter,
+            ignore_dup_key,
+        }))
     }
 
     fn key_columns(&mut self) -> Result<Vec<(String, bool)>> {
@@ -241,7 +267,11 @@ impl Parser<'_> {
         Ok((columns, constraints))
     }
 
-    fn table_element(&mut self, columns: &mut Vec<ColumnDef>, constraints: &mut Vec<ConstraintDef>) -> Result<()> {
+    fn table_element(
+        &mut self,
+        columns: &mut Vec<ColumnDef>,
+        constraints: &mut Vec<ConstraintDef>,
+    ) -> Result<()> {
         if self.is_word("INDEX") {
             return Err(unsupported("an index inside CREATE TABLE"));
         }
@@ -291,7 +321,11 @@ impl Parser<'_> {
                     self.expect(")")?;
                 }
                 def.identity = Some(seed);
-            } else if self.is_word("SPARSE") || self.is_word("ROWGUIDCOL") || self.is_word("GENERATED") || self.is_word("MASKED") {
+            } else if self.is_word("SPARSE")
+                || self.is_word("ROWGUIDCOL")
+                || self.is_word("GENERATED")
+                || self.is_word("MASKED")
+            {
                 return Err(unsupported(format!("column option {}", self.any_word()?)));
             } else {
                 match self.constraint(Some(&def.name.clone()))? {
@@ -315,7 +349,10 @@ impl Parser<'_> {
                 Some(c) if !self.is("(") => vec![(c.to_owned(), false)],
                 _ => self.key_columns()?,
             };
-            if self.is_word("WITH") && !self.is_word_at(1, "CHECK") && !self.is_word_at(1, "NOCHECK") {
+            if self.is_word("WITH")
+                && !self.is_word_at(1, "CHECK")
+                && !self.is_word_at(1, "NOCHECK")
+            {
                 self.next();
                 if self.index_options()? {
                     return Err(unsupported("IGNORE_DUP_KEY on a constraint"));
@@ -337,7 +374,11 @@ impl Parser<'_> {
         } else if self.is_word("FOREIGN") || self.is_word("REFERENCES") {
             let columns = if self.eat_word("FOREIGN") {
                 self.expect_word("KEY")?;
-                if self.is("(") { self.name_list()? } else { column.map(|c| vec![c.to_owned()]).unwrap_or_default() }
+                if self.is("(") {
+                    self.name_list()?
+                } else {
+                    column.map(|c| vec![c.to_owned()]).unwrap_or_default()
+                }
             } else {
                 column.map(|c| vec![c.to_owned()]).unwrap_or_default()
             };
@@ -413,7 +454,11 @@ impl Parser<'_> {
                 }
                 if_exists |= self.eat_words(&["IF", "EXISTS"]);
                 let name = self.ident()?;
-                if in_columns { columns.push(name) } else { constraints.push(name) }
+                if in_columns {
+                    columns.push(name)
+                } else {
+                    constraints.push(name)
+                }
                 if !self.eat(",") {
                     return Ok(AlterTable::Drop { columns, constraints, if_exists });
                 }
@@ -435,7 +480,11 @@ impl Parser<'_> {
             self.eat("=");
             let value = self.any_word()?;
             match option.as_str() {
-                "READ_COMMITTED_SNAPSHOT" | "ALLOW_SNAPSHOT_ISOLATION" | "RECOVERY" | "AUTO_CLOSE" | "AUTO_SHRINK" => {}
+                "READ_COMMITTED_SNAPSHOT"
+                | "ALLOW_SNAPSHOT_ISOLATION"
+                | "RECOVERY"
+                | "AUTO_CLOSE"
+                | "AUTO_SHRINK" => {}
                 other => return Err(unsupported(format!("ALTER DATABASE SET {other}"))),
             }
             settings.push((option, value));
@@ -449,5 +498,4 @@ impl Parser<'_> {
         }
         Ok(Ddl::AlterDatabase { name, settings })
     }
-
 }

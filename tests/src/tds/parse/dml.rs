@@ -2,7 +2,8 @@
 
 use super::Parser;
 use super::ast::{
-    Assignment, BulkColumn, Cte, Delete, Insert, InsertBulk, InsertSource, Output, StmtKind, Target, Update,
+    Assignment, BulkColumn, Cte, Delete, Insert, InsertBulk, InsertSource, Output, StmtKind,
+    Target, Update,
 };
 use super::lexer::TokenKind;
 use super::query::assignment_op;
@@ -55,7 +56,8 @@ impl Parser<'_> {
         let mut into = None;
         if self.eat_word("INTO") {
             let target = self.target()?;
-            let columns = if self.is("(") && !self.at_query() { Some(self.name_list()?) } else { None };
+            let columns =
+                if self.is("(") && !self.at_query() { Some(self.name_list()?) } else { None };
             into = Some((target, columns));
         }
         Ok(Some(Output { items, into }))
@@ -131,8 +133,13 @@ impl Parser<'_> {
             }
         }
         self.expect(")")?;
-        let mut bulk =
-            InsertBulk { table, columns, check_constraints: false, keep_nulls: false, tablock: false };
+        let mut bulk = InsertBulk {
+            table,
+            columns,
+            check_constraints: false,
+            keep_nulls: false,
+            tablock: false,
+        };
         if self.eat_word("WITH") {
             self.expect("(")?;
             loop {

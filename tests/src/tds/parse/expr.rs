@@ -39,7 +39,10 @@ impl Parser<'_> {
 
     fn predicate(&mut self) -> Result<Expr> {
         let left = self.additive()?;
-        let not = self.is_word("NOT") && (self.is_word_at(1, "IN") || self.is_word_at(1, "LIKE") || self.is_word_at(1, "BETWEEN"));
+        let not = self.is_word("NOT")
+            && (self.is_word_at(1, "IN")
+                || self.is_word_at(1, "LIKE")
+                || self.is_word_at(1, "BETWEEN"));
         if not {
             self.next();
         }
@@ -70,13 +73,14 @@ impl Parser<'_> {
         }
         if self.eat_word("LIKE") {
             let pattern = Box::new(self.additive()?);
-            let escape = if self.eat_word("ESCAPE") { Some(Box::new(self.additive()?)) } else { None };
+            let escape =
+                if self.eat_word("ESCAPE") { Some(Box::new(self.additive()?)) } else { None };
             return Ok(Expr::Like { expr: Box::new(left), pattern, escape, not });
         }
         let op = match self.peek() {
             TokenKind::Punct("=") => BinOp::Eq,
             TokenKind::Punct("<>" | "!=") => BinOp::Ne,
-            TokenKind::Punct("<" ) => BinOp::Lt,
+            TokenKind::Punct("<") => BinOp::Lt,
             TokenKind::Punct("<=" | "!>") => BinOp::Le,
             TokenKind::Punct(">") => BinOp::Gt,
             TokenKind::Punct(">=" | "!<") => BinOp::Ge,
@@ -270,7 +274,9 @@ impl Parser<'_> {
                 self.next();
                 Ok(simple(word))
             }
-            "LEFT" | "RIGHT" | "COALESCE" | "NULLIF" if matches!(self.peek_at(1), TokenKind::Punct("(")) => {
+            "LEFT" | "RIGHT" | "COALESCE" | "NULLIF"
+                if matches!(self.peek_at(1), TokenKind::Punct("(")) =>
+            {
                 self.next();
                 self.call(word.to_owned())
             }
@@ -280,7 +286,8 @@ impl Parser<'_> {
 
     fn cast_type(&mut self) -> Result<crate::tds::types::SqlType> {
         let ty = self.data_type()?;
-        let had_length = self.at > 0 && matches!(self.tokens[self.at - 1].kind, TokenKind::Punct(")"));
+        let had_length =
+            self.at > 0 && matches!(self.tokens[self.at - 1].kind, TokenKind::Punct(")"));
         Ok(cast_length(ty, had_length))
     }
 
@@ -313,7 +320,10 @@ impl Parser<'_> {
         if self.is("(") {
             let name = parts.pop().unwrap_or_default();
             if parts.iter().any(|p| !p.eq_ignore_ascii_case("sys")) {
-                return Err(unsupported(format!("user-defined function {}.{name}", parts.join("."))));
+                return Err(unsupported(format!(
+                    "user-defined function {}.{name}",
+                    parts.join(".")
+                )));
             }
             return self.call(name.to_ascii_uppercase());
         }

@@ -31,7 +31,10 @@ pub(crate) struct Token {
 impl Token {
     pub(crate) fn display(&self) -> String {
         match &self.kind {
-            TokenKind::Word(w) | TokenKind::Quoted(w) | TokenKind::Var(w) | TokenKind::SysVar(w) => w.clone(),
+            TokenKind::Word(w)
+            | TokenKind::Quoted(w)
+            | TokenKind::Var(w)
+            | TokenKind::SysVar(w) => w.clone(),
             TokenKind::Str(s) | TokenKind::NStr(s) | TokenKind::Number(s) => s.clone(),
             TokenKind::Hex(_) => "0x".to_owned(),
             TokenKind::Punct(p) => (*p).to_owned(),
@@ -41,8 +44,8 @@ impl Token {
 }
 
 const PUNCT: [&str; 32] = [
-    "<>", "<=", ">=", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::", "(", ")", ",",
-    ";", ".", "=", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "~",
+    "<>", "<=", ">=", "!=", "!<", "!>", "+=", "-=", "*=", "/=", "%=", "&=", "|=", "^=", "::", "(",
+    ")", ",", ";", ".", "=", "<", ">", "+", "-", "*", "/", "%", "&", "|", "^", "~",
 ];
 
 /// Words that are not names unless they are quoted.
@@ -136,7 +139,8 @@ impl Lexer<'_> {
                     self.bump();
                 }
                 (None, _) => {
-                    return Err(SqlError::new(113, 15, "Missing end comment mark '*/'.").reach(Reach::Batch));
+                    return Err(SqlError::new(113, 15, "Missing end comment mark '*/'.")
+                        .reach(Reach::Batch));
                 }
             }
         }
@@ -170,12 +174,16 @@ impl Lexer<'_> {
                 }
                 TokenKind::Hex(crate::tds::types::convert::hex(&digits).unwrap_or_default())
             }
-            _ if c.is_ascii_digit() || (c == '.' && self.peek(1).is_some_and(|d| d.is_ascii_digit())) => {
+            _ if c.is_ascii_digit()
+                || (c == '.' && self.peek(1).is_some_and(|d| d.is_ascii_digit())) =>
+            {
                 TokenKind::Number(self.number())
             }
             _ if c.is_alphabetic() || c == '_' || c == '#' => TokenKind::Word(self.word()),
             _ => {
-                let hit = PUNCT.iter().find(|p| p.chars().enumerate().all(|(i, x)| self.peek(i) == Some(x)));
+                let hit = PUNCT
+                    .iter()
+                    .find(|p| p.chars().enumerate().all(|(i, x)| self.peek(i) == Some(x)));
                 let Some(p) = hit else {
                     return Err(syntax(&c.to_string()).at_line(line));
                 };

@@ -115,16 +115,15 @@ impl<'a> Parser<'a> {
         let line = self.line();
         match self.peek() {
             TokenKind::End => {
-                let near = if self.at > 0 { self.tokens[self.at - 1].display() } else { String::new() };
+                let near =
+                    if self.at > 0 { self.tokens[self.at - 1].display() } else { String::new() };
                 syntax(&near).at_line(line)
             }
-            TokenKind::Word(w) if lexer::is_reserved(w) => SqlError::new(
-                156,
-                15,
-                format!("Incorrect syntax near the keyword '{w}'."),
-            )
-            .reach(crate::tds::error::Reach::Batch)
-            .at_line(line),
+            TokenKind::Word(w) if lexer::is_reserved(w) => {
+                SqlError::new(156, 15, format!("Incorrect syntax near the keyword '{w}'."))
+                    .reach(crate::tds::error::Reach::Batch)
+                    .at_line(line)
+            }
             _ => syntax(&self.tokens[self.at].display()).at_line(line),
         }
     }

@@ -204,7 +204,9 @@ impl Parser<'_> {
 
     /// Unreserved words that start something else after an expression or table.
     fn at_clause(&self) -> bool {
-        let starts = |w: &str, next: &[&str]| self.is_word(w) && (next.is_empty() || next.iter().any(|n| self.is_word_at(1, n)));
+        let starts = |w: &str, next: &[&str]| {
+            self.is_word(w) && (next.is_empty() || next.iter().any(|n| self.is_word_at(1, n)))
+        };
         starts("OFFSET", &[])
             || starts("OUTPUT", &[])
             || starts("GO", &[])
@@ -236,19 +238,22 @@ impl Parser<'_> {
                     None => return Ok(left),
                 }
             };
-            let right = if kind == JoinKind::Inner || matches!(kind, JoinKind::Left | JoinKind::Right | JoinKind::Full) {
+            let right = if kind == JoinKind::Inner
+                || matches!(kind, JoinKind::Left | JoinKind::Right | JoinKind::Full)
+            {
                 // `a JOIN b JOIN c ON .. ON ..` nests to the right; one level is enough.
                 let right = self.table_primary()?;
                 if self.is_word("ON") { right } else { self.join_rest(right)? }
             } else {
                 self.table_primary()?
             };
-            let on = if matches!(kind, JoinKind::Cross | JoinKind::CrossApply | JoinKind::OuterApply) {
-                None
-            } else {
-                self.expect_word("ON")?;
-                Some(self.expr()?)
-            };
+            let on =
+                if matches!(kind, JoinKind::Cross | JoinKind::CrossApply | JoinKind::OuterApply) {
+                    None
+                } else {
+                    self.expect_word("ON")?;
+                    Some(self.expr()?)
+                };
             left = TableRef::Join { kind, left: Box::new(left), right: Box::new(right), on };
         }
     }
@@ -376,8 +381,8 @@ impl Parser<'_> {
                 "TABLOCK" => hints.tablock = true,
                 "TABLOCKX" => hints.tablockx = true,
                 "NOWAIT" => hints.nowait = true,
-                "READCOMMITTED" | "READCOMMITTEDLOCK" | "ROWLOCK" | "PAGLOCK" | "KEEPIDENTITY" | "FORCESEEK"
-                | "FORCESCAN" | "NOEXPAND" => {}
+                "READCOMMITTED" | "READCOMMITTEDLOCK" | "ROWLOCK" | "PAGLOCK" | "KEEPIDENTITY"
+                | "FORCESEEK" | "FORCESCAN" | "NOEXPAND" => {}
                 "INDEX" => {
                     if self.eat("=") || self.is("(") {
                         if self.eat("(") {
@@ -413,7 +418,8 @@ impl Parser<'_> {
                 "MAXDOP" | "FAST" | "MAXRECURSION" => {
                     self.integer()?;
                 }
-                "LOOP" | "HASH" | "MERGE" | "FORCE" | "KEEP" | "KEEPFIXED" | "ROBUST" | "CONCAT" => {
+                "LOOP" | "HASH" | "MERGE" | "FORCE" | "KEEP" | "KEEPFIXED" | "ROBUST"
+                | "CONCAT" => {
                     self.any_word()?;
                 }
                 "OPTIMIZE" => {

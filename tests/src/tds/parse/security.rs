@@ -113,7 +113,11 @@ impl Parser<'_> {
         let mut permissions = Vec::new();
         loop {
             let mut words = Vec::new();
-            while !self.is(",") && !self.is_word("ON") && !self.is_word("TO") && !self.is_word("FROM") {
+            while !self.is(",")
+                && !self.is_word("ON")
+                && !self.is_word("TO")
+                && !self.is_word("FROM")
+            {
                 if self.is("(") {
                     return Err(unsupported("column permissions"));
                 }
@@ -151,7 +155,9 @@ impl Parser<'_> {
 
     pub(super) fn securable(&mut self) -> Result<Securable> {
         let class = match self.peek() {
-            TokenKind::Word(w) if matches!(self.peek_at(1), TokenKind::Punct("::")) => Some(w.to_ascii_uppercase()),
+            TokenKind::Word(w) if matches!(self.peek_at(1), TokenKind::Punct("::")) => {
+                Some(w.to_ascii_uppercase())
+            }
             _ => None,
         };
         if class.is_some() {

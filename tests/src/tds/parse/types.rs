@@ -53,7 +53,8 @@ impl Parser<'_> {
 
 fn resolve(name: &str, args: &[Arg]) -> Result<SqlType> {
     let bad = |text: String| SqlError::new(1001, 15, text).reach(Reach::Batch);
-    let length = |limit: u16, default: u16| match args {
+    let length = |limit: u16, default: u16| {
+        match args {
         [] => Ok(Len::N(default)),
         [Arg::Max] => Ok(Len::Max),
         [Arg::N(n)] => match u16::try_from(*n) {
@@ -67,6 +68,7 @@ fn resolve(name: &str, args: &[Arg]) -> Result<SqlType> {
             .reach(Reach::Batch)),
         },
         _ => Err(bad(format!("Invalid length of type '{name}'."))),
+    }
     };
     let fixed = |limit: u16| match length(limit, 1)? {
         Len::N(n) => Ok(n),
@@ -134,8 +136,10 @@ fn resolve(name: &str, args: &[Arg]) -> Result<SqlType> {
         "sysname" => plain(SqlType::SYSNAME),
         "uniqueidentifier" => plain(SqlType::Guid),
         "sql_variant" => plain(SqlType::Variant),
-        "text" | "ntext" | "image" | "xml" | "rowversion" | "timestamp" | "geography" | "geometry" | "hierarchyid"
-        | "json" | "vector" => Err(unsupported(format!("data type {name}"))),
+        "text" | "ntext" | "image" | "xml" | "rowversion" | "timestamp" | "geography"
+        | "geometry" | "hierarchyid" | "json" | "vector" => {
+            Err(unsupported(format!("data type {name}")))
+        }
         _ => Err(SqlError::new(
             2715,
             16,

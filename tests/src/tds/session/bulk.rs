@@ -32,7 +32,8 @@ impl BulkTarget {
     pub(super) fn new(ctx: &mut Ctx<'_>, b: &InsertBulk) -> Result<BulkTarget> {
         let (db, def) = find_table(ctx, &b.table)?;
         ctx.require(db, "INSERT", &def)?;
-        let constrained = def.checks.iter().any(|c| !c.disabled) || def.foreign_keys.iter().any(|f| !f.disabled);
+        let constrained =
+            def.checks.iter().any(|c| !c.disabled) || def.foreign_keys.iter().any(|f| !f.disabled);
         let mut columns = Vec::new();
         let mut identity = false;
         for c in &b.columns {
@@ -125,7 +126,11 @@ fn decode(message: &[u8], columns: &[(usize, SqlType)]) -> Result<Vec<Vec<(Value
                         return Err(SqlError::new(
                             7339,
                             16,
-                            format!("Invalid data for column {} of the bulk load: the value is outside the range of {}.", i + 1, ty.declaration()),
+                            format!(
+                                "Invalid data for column {} of the bulk load: the value is outside the range of {}.",
+                                i + 1,
+                                ty.declaration()
+                            ),
                         ));
                     }
                     row.push((v, *ty));
@@ -145,7 +150,10 @@ impl Runner {
         self.start();
         let result = match &target {
             Some(t) => self.load(t, message),
-            None => Err(SqlError::new(4801, 16, "A bulk load must follow an INSERT BULK statement.").reach(Reach::Connection)),
+            None => {
+                Err(SqlError::new(4801, 16, "A bulk load must follow an INSERT BULK statement.")
+                    .reach(Reach::Connection))
+            }
         };
         match result {
             Ok(n) => {
@@ -153,7 +161,8 @@ impl Runner {
                 self.tokens.done(INSERT, Some(n));
             }
             Err(e) => {
-                let rollback = self.sess.trancount > 0 && (self.sess.options.xact_abort || e.reach >= Reach::Transaction);
+                let rollback = self.sess.trancount > 0
+                    && (self.sess.options.xact_abort || e.reach >= Reach::Transaction);
                 self.report(&e.at_line(1));
                 if rollback {
                     self.rollback_all();

@@ -56,8 +56,23 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(engine: Arc<Engine>, faults: Arc<Faults>, sess: Session, tokens: Tokens) -> Runner {
-        Runner { engine, faults, sess, tokens, answer: Answer::default(), bulk: None, try_depth: 0, batch_over: false, escaped: None }
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        faults: Arc<Faults>,
+        sess: Session,
+        tokens: Tokens,
+    ) -> Runner {
+        Runner {
+            engine,
+            faults,
+            sess,
+            tokens,
+            answer: Answer::default(),
+            bulk: None,
+            try_depth: 0,
+            batch_over: false,
+            escaped: None,
+        }
     }
 
     /// A SQL batch from the client.
@@ -143,7 +158,13 @@ impl Runner {
         }
         let e = match self.statement(stmt) {
             Ok(flow) => {
-                if !matches!(stmt.kind, StmtKind::If { .. } | StmtKind::While { .. } | StmtKind::Block(_) | StmtKind::Try { .. }) {
+                if !matches!(
+                    stmt.kind,
+                    StmtKind::If { .. }
+                        | StmtKind::While { .. }
+                        | StmtKind::Block(_)
+                        | StmtKind::Try { .. }
+                ) {
                     self.sess.last_error = 0;
                 }
                 return Ok(flow);
@@ -156,7 +177,8 @@ impl Runner {
         if self.try_depth > 0 {
             return Err(e);
         }
-        let rollback = self.sess.trancount > 0 && (e.reach >= Reach::Transaction || (self.sess.options.xact_abort && !e.raised()));
+        let rollback = self.sess.trancount > 0
+            && (e.reach >= Reach::Transaction || (self.sess.options.xact_abort && !e.raised()));
         let abort = e.reach != Reach::Statement || (self.sess.options.xact_abort && !e.raised());
         self.report(&e);
         self.sess.rowcount = 0;
@@ -167,8 +189,15 @@ impl Runner {
             self.escaped = Some(e);
             return Ok(Flow::Abort);
         }
-        if e.reach == Reach::Statement && !e.raised() && matches!(e.number, 515 | 547 | 2601 | 2627 | 2628 | 8115 | 8134 | 220) {
-            self.tokens.info(&SqlError::new(3621, 0, "The statement has been terminated.").state(0).at_line(stmt.line));
+        if e.reach == Reach::Statement
+            && !e.raised()
+            && matches!(e.number, 515 | 547 | 2601 | 2627 | 2628 | 8115 | 8134 | 220)
+        {
+            self.tokens.info(
+                &SqlError::new(3621, 0, "The statement has been terminated.")
+                    .state(0)
+                    .at_line(stmt.line),
+            );
         }
         self.tokens.done(0xfd, None);
         Ok(Flow::Next)
@@ -205,7 +234,9 @@ impl Runner {
     fn fault(&mut self, point: &Point, text: &str) -> Result<()> {
         let Some(action) = self.faults.strike(point, text) else { return Ok(()) };
         match action {
-            Action::Error { number, class, state, message } => Err(error_of(number, class, state, &message)),
+            Action::Error { number, class, state, message } => {
+                Err(error_of(number, class, state, &message))
+            }
             Action::Hold(name) => {
                 self.faults.hold(&name);
                 Ok(())
@@ -240,13 +271,19 @@ impl Runner {
     fn statement(&mut self, stmt: &Stmt) -> Result<Flow> {
         let leaf = !matches!(
             stmt.kind,
-            StmtKind::If { .. } | StmtKind::While { .. } | StmtKind::Block(_) | StmtKind::Try { .. }
+            StmtKind::If { .. }
+                | StmtKind::While { .. }
+                | StmtKind::Block(_)
+                | StmtKind::Try { .. }
         );
         if leaf {
             self.faults.count(|c| c.statements += 1);
             self.fault(&Point::Statement(String::new()), &stmt.text)?;
         }
-        if self.sess.options.isolation == Isolation::Snapshot && leaf && !matches!(stmt.kind, StmtKind::Set(_)) {
+        if self.sess.options.isolation == Isolation::Snapshot
+            && leaf
+            && !matches!(stmt.kind, StmtKind::Set(_))
+        {
             return Err(unsupported("SNAPSHOT isolation"));
         }
         match &stmt.kind {
@@ -328,7 +365,7 @@ impl Runner {
             }
             StmtKind::Try { body, catch } => self.try_catch(body, catch),
             StmtKind::Throw(None) => match self.sess.caught.last() {
-                Some(e) => Err(SqlError { reach: Reach::Batch, ..e.clone() }.rethrown()),
+                Some(e) => Err(e.clone().reach(Reach::Batch).rethrown()),
                 None => Err(SqlError::new(
                     10_704,
                     15,
@@ -436,7 +473,13 @@ impl Runner {
                 "IMPLICIT_TRANSACTIONS" | "FMTONLY" | "NOEXEC" | "PARSEONLY" if *on => {
                     return Err(unsupported(format!("SET {name} ON")));
                 }
-                "QUOTED_IDENTIFIER" | "ANSI_NULLS" | "CONCAT_NULL_YIELDS_NULL" | "ANSI_WARNINGS" | "ANSI_PADDING" if !*on => {
+                "QUOTED_IDENTIFIER"
+                | "ANSI_NULLS"
+                | "CONCAT_NULL_YIELDS_NULL"
+                | "ANSI_WARNINGS"
+                | "ANSI_PADDING"
+                    if !*on =>
+                {
                     return Err(unsupported(format!("SET {name} OFF")));
                 }
                 _ => {
@@ -506,8 +549,15 @@ impl Runner {
             let plan = Binder::new(ctx).query(q)?;
             for (i, c) in plan.columns.iter().enumerate() {
                 if let crate::tds::bind::Label::Conflict(..) = c.label {
-                    return Err(SqlError::new(451, 16, format!("Cannot resolve collation conflict for column {} in SELECT statement.", i + 1))
-                        .reach(Reach::Batch));
+                    return Err(SqlError::new(
+                        451,
+                        16,
+                        format!(
+                            "Cannot resolve collation conflict for column {} in SELECT statement.",
+                            i + 1
+                        ),
+                    )
+                    .reach(Reach::Batch));
                 }
             }
             let assigned = plan.single().is_some_and(|s| !s.assigns.is_empty());
@@ -526,7 +576,11 @@ impl Runner {
         Ok(Flow::Next)
     }
 
-    fn modify(&mut self, command: u16, f: impl FnMut(&mut Ctx<'_>) -> Result<Outcome>) -> Result<Flow> {
+    fn modify(
+        &mut self,
+        command: u16,
+        f: impl FnMut(&mut Ctx<'_>) -> Result<Outcome>,
+    ) -> Result<Flow> {
         let out = self.run(f)?;
         self.sess.rowcount = out.count;
         self.emit(out, command, true);
@@ -544,7 +598,9 @@ impl Runner {
         if !e.catchable() {
             return Err(e);
         }
-        if self.sess.trancount > 0 && (e.reach == Reach::Transaction || (self.sess.options.xact_abort && !e.raised())) {
+        if self.sess.trancount > 0
+            && (e.reach == Reach::Transaction || (self.sess.options.xact_abort && !e.raised()))
+        {
             if e.number == 1205 {
                 self.sess.doomed = true;
             }
@@ -557,12 +613,20 @@ impl Runner {
         flow
     }
 
-    fn raiserror(&mut self, message: &Expr, severity: &Expr, state: &Expr, args: &[Expr]) -> Result<Flow> {
+    fn raiserror(
+        &mut self,
+        message: &Expr,
+        severity: &Expr,
+        state: &Expr,
+        args: &[Expr],
+    ) -> Result<Flow> {
         let wide = SqlType::NVarChar(crate::tds::types::Len::N(4000));
         let message = self.value_as(message, wide)?;
         let severity = self.value_as(severity, SqlType::Int)?.as_i64().unwrap_or(16);
         let state = self.value_as(state, SqlType::Int)?.as_i64().unwrap_or(1);
-        let Some(format) = message.as_str() else { return Err(unsupported("RAISERROR of a NULL message")) };
+        let Some(format) = message.as_str() else {
+            return Err(unsupported("RAISERROR of a NULL message"));
+        };
         if !message.as_str().is_some_and(|s| s.parse::<i64>().is_err()) {
             return Err(unsupported("RAISERROR with a message number"));
         }
@@ -584,7 +648,11 @@ impl Runner {
             return Ok(Flow::Next);
         }
         if class >= 19 && !self.is_sysadmin() {
-            return Err(SqlError::new(2754, 16, "Error severity levels greater than 18 can only be specified by members of the sysadmin role, using the WITH LOG option."));
+            return Err(SqlError::new(
+                2754,
+                16,
+                "Error severity levels greater than 18 can only be specified by members of the sysadmin role, using the WITH LOG option.",
+            ));
         }
         let reach = if class >= 20 { Reach::Connection } else { Reach::Statement };
         Err(e.reach(reach).as_raised())
@@ -616,7 +684,11 @@ impl Runner {
 
     pub(crate) fn commit(&mut self) -> Result<()> {
         if self.sess.trancount == 0 {
-            return Err(SqlError::new(3902, 16, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION."));
+            return Err(SqlError::new(
+                3902,
+                16,
+                "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            ));
         }
         if self.sess.doomed {
             return Err(SqlError::new(
@@ -642,18 +714,25 @@ impl Runner {
 
     pub(crate) fn rollback(&mut self, name: Option<&str>) -> Result<()> {
         if self.sess.trancount == 0 {
-            return Err(SqlError::new(3903, 16, "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION."));
+            return Err(SqlError::new(
+                3903,
+                16,
+                "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.",
+            ));
         }
         if let Some(name) = name {
             let mut state = self.engine.lock();
             let id = self.sess.id;
-            let point = state
-                .txns
-                .get(&id)
-                .and_then(|t| t.savepoints.iter().rposition(|(n, _)| crate::tds::engine::catalog::same(n, name)));
+            let point = state.txns.get(&id).and_then(|t| {
+                t.savepoints.iter().rposition(|(n, _)| crate::tds::engine::catalog::same(n, name))
+            });
             if let Some(at) = point {
                 if self.sess.doomed {
-                    return Err(SqlError::new(3931, 16, "The current transaction cannot be committed and cannot be rolled back to a savepoint. Roll back the entire transaction."));
+                    return Err(SqlError::new(
+                        3931,
+                        16,
+                        "The current transaction cannot be committed and cannot be rolled back to a savepoint. Roll back the entire transaction.",
+                    ));
                 }
                 let mark = state.txns.get(&id).map_or(0, |t| t.savepoints[at].1);
                 state.rollback_to(id, mark);
@@ -684,7 +763,12 @@ impl Runner {
 
     pub(crate) fn save(&mut self, name: &str) -> Result<()> {
         if self.sess.trancount == 0 {
-            return Err(SqlError::new(628, 16, "Cannot issue SAVE TRANSACTION when there is no active transaction.").state(0));
+            return Err(SqlError::new(
+                628,
+                16,
+                "Cannot issue SAVE TRANSACTION when there is no active transaction.",
+            )
+            .state(0));
         }
         let mut state = self.engine.lock();
         let mark = state.mark(self.sess.id);
@@ -709,7 +793,12 @@ impl Runner {
             )
             .reach(Reach::Batch));
         }
-        let old = catalog.databases.iter().find(|d| d.id == self.sess.db).map_or("", |d| &d.name).to_owned();
+        let old = catalog
+            .databases
+            .iter()
+            .find(|d| d.id == self.sess.db)
+            .map_or("", |d| &d.name)
+            .to_owned();
         self.sess.db = db.id;
         if let Some(info) = self.engine.lock().sessions.get_mut(&self.sess.id) {
             info.database = db.id;
@@ -724,7 +813,11 @@ impl Runner {
     /// Runs text one level deeper, with its own variables and temporary tables.
     pub(super) fn nested(&mut self, text: &str, vars: Vec<Var>) -> Result<(Flow2, Vec<Var>)> {
         if self.sess.nest >= 32 {
-            return Err(SqlError::new(217, 16, "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32)."));
+            return Err(SqlError::new(
+                217,
+                16,
+                "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).",
+            ));
         }
         let outer = std::mem::replace(&mut self.sess.vars, vars);
         self.sess.nest += 1;
@@ -740,7 +833,10 @@ impl Runner {
             Ok(Flow::Return(n)) => Ok((Flow2::returned(n), inner)),
             Ok(Flow::Abort) => {
                 // An error of the inner text alone ends only the inner text.
-                let scoped = self.escaped.as_ref().is_some_and(|e| e.reach == Reach::Batch && e.number < 50_000)
+                let scoped = self
+                    .escaped
+                    .as_ref()
+                    .is_some_and(|e| e.reach == Reach::Batch && e.number < 50_000)
                     && !self.sess.options.xact_abort;
                 if scoped && !self.sess.cancelled() {
                     self.escaped = None;
@@ -750,7 +846,9 @@ impl Runner {
                 }
             }
             Ok(_) => Ok((Flow2::returned(0), inner)),
-            Err(e) if e.reach == Reach::Batch && e.number < 50_000 => Err(e.reach(Reach::Statement)),
+            Err(e) if e.reach == Reach::Batch && e.number < 50_000 => {
+                Err(e.reach(Reach::Statement))
+            }
             Err(e) => Err(e),
         }
     }
@@ -811,7 +909,9 @@ fn first_in_batch(list: &[Stmt]) -> Result<()> {
     }
     fn inside(s: &Stmt) -> Option<&'static str> {
         name(s).or_else(|| match &s.kind {
-            StmtKind::If { then, otherwise, .. } => inside(then).or_else(|| otherwise.as_ref().and_then(|o| inside(o))),
+            StmtKind::If { then, otherwise, .. } => {
+                inside(then).or_else(|| otherwise.as_ref().and_then(|o| inside(o)))
+            }
             StmtKind::While { body, .. } => inside(body),
             StmtKind::Block(list) => list.iter().find_map(inside),
             StmtKind::Try { body, catch } => body.iter().chain(catch).find_map(inside),
@@ -821,9 +921,13 @@ fn first_in_batch(list: &[Stmt]) -> Result<()> {
     for (i, s) in list.iter().enumerate() {
         let nested = if i == 0 && name(s).is_some() { None } else { inside(s) };
         if let Some(what) = nested {
-            return Err(SqlError::new(111, 15, format!("'{what}' must be the first statement in a query batch."))
-                .reach(Reach::Batch)
-                .at_line(s.line));
+            return Err(SqlError::new(
+                111,
+                15,
+                format!("'{what}' must be the first statement in a query batch."),
+            )
+            .reach(Reach::Batch)
+            .at_line(s.line));
         }
     }
     Ok(())
@@ -839,12 +943,17 @@ fn substitute(format: &str, values: &[String]) -> Result<String> {
             out.push(c);
             continue;
         }
-        while chars.peek().is_some_and(|c| matches!(c, '-' | '+' | '#' | '0'..='9' | '.' | 'l' | 'h' | 'I')) {
+        while chars
+            .peek()
+            .is_some_and(|c| matches!(c, '-' | '+' | '#' | '0'..='9' | '.' | 'l' | 'h' | 'I'))
+        {
             chars.next();
         }
         match chars.next() {
             Some('%') => out.push('%'),
-            Some('s' | 'd' | 'i' | 'u' | 'x' | 'X' | 'o') => out.push_str(values.next().map_or("(null)", String::as_str)),
+            Some('s' | 'd' | 'i' | 'u' | 'x' | 'X' | 'o') => {
+                out.push_str(values.next().map_or("(null)", String::as_str))
+            }
             _ => return Err(SqlError::new(2787, 16, "Invalid format specification in RAISERROR.")),
         }
     }

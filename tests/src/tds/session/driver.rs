@@ -123,8 +123,10 @@ fn wait<'e>(
     state.locks.waits.insert(sess.id, holder);
     let step = Duration::from_millis(100);
     let pause = limit.map_or(step, |l| l.saturating_duration_since(Instant::now()).min(step));
-    let (mut state, _) =
-        engine.changed.wait_timeout(state, pause).unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (mut state, _) = engine
+        .changed
+        .wait_timeout(state, pause)
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     state.locks.waits.remove(&sess.id);
     if state.locks.victims.contains(&sess.id) {
         state.locks.victims.retain(|s| *s != sess.id);

@@ -41,7 +41,15 @@ pub(crate) struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> SessionOptions {
-        let on = ["ANSI_NULLS", "ANSI_PADDING", "ANSI_WARNINGS", "ARITHABORT", "QUOTED_IDENTIFIER", "CONCAT_NULL_YIELDS_NULL", "ANSI_NULL_DFLT_ON"];
+        let on = [
+            "ANSI_NULLS",
+            "ANSI_PADDING",
+            "ANSI_WARNINGS",
+            "ARITHABORT",
+            "QUOTED_IDENTIFIER",
+            "CONCAT_NULL_YIELDS_NULL",
+            "ANSI_NULL_DFLT_ON",
+        ];
         SessionOptions {
             xact_abort: false,
             nocount: false,

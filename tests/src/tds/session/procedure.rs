@@ -38,48 +38,79 @@ impl Runner {
             "sp_getapplock" => (super::control::Flow::Next, self.get_app_lock(args)?),
             "sp_releaseapplock" => (super::control::Flow::Next, self.release_app_lock(args)?),
             "sp_executesql" => self.execute_sql(args)?,
-            "sp_set_session_context" | "sp_rename" | "sp_addrolemember" | "sp_prepare" | "sp_help" => {
+            "sp_set_session_context"
+            | "sp_rename"
+            | "sp_addrolemember"
+            | "sp_prepare"
+            | "sp_help" => {
                 return Err(unsupported(format!("procedure {proc}")));
             }
             _ => return Err(no_procedure(&name.display())),
         };
         if let Some(var) = result {
             let (i, ty) = self.run(|ctx| ctx.variable(var))?;
-            self.sess.vars[i].value = convert::cast(&Value::Int(i64::from(code)), SqlType::Int, ty, None)?;
+            self.sess.vars[i].value =
+                convert::cast(&Value::Int(i64::from(code)), SqlType::Int, ty, None)?;
         }
         Ok(flow)
     }
 
     /// The value of a named or positional argument.
-    fn arg(&mut self, args: &[ExecArg], names: &[&str], name: &str, ty: SqlType) -> Result<Option<Value>> {
+    fn arg(
+        &mut self,
+        args: &[ExecArg],
+        names: &[&str],
+        name: &str,
+        ty: SqlType,
+    ) -> Result<Option<Value>> {
         for a in args.iter().filter_map(|a| a.name.as_deref()) {
             if !names.contains(&a) {
-                return Err(SqlError::new(8145, 16, format!("{a} is not a parameter for this procedure.")));
+                return Err(SqlError::new(
+                    8145,
+                    16,
+                    format!("{a} is not a parameter for this procedure."),
+                ));
             }
         }
         let at = names.iter().position(|n| *n == name).unwrap_or(usize::MAX);
-        let hit = args.iter().find(|a| a.name.as_deref() == Some(name)).or_else(|| {
-            args.get(at).filter(|a| a.name.is_none())
-        });
+        let hit = args
+            .iter()
+            .find(|a| a.name.as_deref() == Some(name))
+            .or_else(|| args.get(at).filter(|a| a.name.is_none()));
         match hit {
             Some(a) if !matches!(a.value, Expr::Default) => Ok(Some(self.value_as(&a.value, ty)?)),
             _ => Ok(None),
         }
     }
 
-    fn text_arg(&mut self, args: &[ExecArg], names: &[&str], name: &str, default: Option<&str>) -> Result<String> {
+    fn text_arg(
+        &mut self,
+        args: &[ExecArg],
+        names: &[&str],
+        name: &str,
+        default: Option<&str>,
+    ) -> Result<String> {
         match self.arg(args, names, name, TEXT)? {
             Some(Value::Str(s)) => Ok(s.to_string()),
-            Some(_) => Err(SqlError::new(8162, 16, format!("The parameter '{name}' may not be NULL."))),
+            Some(_) => {
+                Err(SqlError::new(8162, 16, format!("The parameter '{name}' may not be NULL.")))
+            }
             None => default.map(ToOwned::to_owned).ok_or_else(|| {
-                SqlError::new(201, 16, format!("Procedure or function expects parameter '{name}', which was not supplied."))
-                    .state(4)
+                SqlError::new(
+                    201,
+                    16,
+                    format!(
+                        "Procedure or function expects parameter '{name}', which was not supplied."
+                    ),
+                )
+                .state(4)
             }),
         }
     }
 
     fn get_app_lock(&mut self, args: &[ExecArg]) -> Result<i32> {
-        const NAMES: [&str; 5] = ["@resource", "@lockmode", "@lockowner", "@locktimeout", "@dbprincipal"];
+        const NAMES: [&str; 5] =
+            ["@resource", "@lockmode", "@lockowner", "@locktimeout", "@dbprincipal"];
         let resource = self.text_arg(args, &NAMES, "@resource", None)?;
         let mode = self.text_arg(args, &NAMES, "@lockmode", None)?;
         let owner = self.text_arg(args, &NAMES, "@lockowner", Some("Transaction"))?;
@@ -89,11 +120,19 @@ impl Runner {
             None => self.sess.options.lock_timeout,
         };
         let (Some(mode), Some(owner)) = (AppMode::parse(&mode), app_owner(&owner)) else {
-            self.report(&SqlError::new(15_625, 16, "Option not recognized for a parameter of sp_getapplock."));
+            self.report(&SqlError::new(
+                15_625,
+                16,
+                "Option not recognized for a parameter of sp_getapplock.",
+            ));
             return Ok(-999);
         };
         if owner == AppOwner::Transaction && self.sess.trancount == 0 {
-            return Err(SqlError::new(3918, 16, "The statement or function must be executed in the context of a user transaction."));
+            return Err(SqlError::new(
+                3918,
+                16,
+                "The statement or function must be executed in the context of a user transaction.",
+            ));
         }
         let patience = match u64::try_from(timeout) {
             Ok(ms) => Patience::For(Duration::from_millis(ms)),
@@ -163,9 +202,11 @@ impl Runner {
         let mut vars = Vec::new();
         let mut outputs = Vec::new();
         for (i, (name, ty, output)) in declared.iter().enumerate() {
-            let arg = args.iter().skip(2).find(|a| a.name.as_deref() == Some(name)).or_else(|| {
-                args.get(i + 2).filter(|a| a.name.is_none())
-            });
+            let arg = args
+                .iter()
+                .skip(2)
+                .find(|a| a.name.as_deref() == Some(name))
+                .or_else(|| args.get(i + 2).filter(|a| a.name.is_none()));
             let Some(arg) = arg else {
                 return Err(missing_parameter(&text, name));
             };
@@ -173,7 +214,13 @@ impl Runner {
                 if let (true, Expr::Var(v)) = (*output, &arg.value) {
                     outputs.push((name.clone(), v.clone()));
                 } else {
-                    return Err(SqlError::new(8162, 16, format!("The formal parameter \"{name}\" was not declared as an OUTPUT parameter, but the actual parameter passed in requested output.")));
+                    return Err(SqlError::new(
+                        8162,
+                        16,
+                        format!(
+                            "The formal parameter \"{name}\" was not declared as an OUTPUT parameter, but the actual parameter passed in requested output."
+                        ),
+                    ));
                 }
             }
             let value = self.value_as(&arg.value, *ty)?;
@@ -217,7 +264,14 @@ impl Runner {
         let mut params = params.into_iter();
         let text = match params.next().map(|p| p.value) {
             Some(Value::Str(s)) => s,
-            _ => return Err(SqlError::new(214, 16, "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'.").state(2)),
+            _ => {
+                return Err(SqlError::new(
+                    214,
+                    16,
+                    "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'.",
+                )
+                .state(2));
+            }
         };
         self.faults.log(&text);
         let declared = match params.next().map(|p| p.value) {
@@ -229,7 +283,12 @@ impl Runner {
             return Err(unsupported("OUTPUT parameters by remote procedure call"));
         }
         if given.len() > declared.len() {
-            return Err(SqlError::new(8144, 16, "Procedure or function has too many arguments specified.").state(2));
+            return Err(SqlError::new(
+                8144,
+                16,
+                "Procedure or function has too many arguments specified.",
+            )
+            .state(2));
         }
         let mut vars = Vec::new();
         for (i, (name, ty, _)) in declared.iter().enumerate() {
@@ -260,8 +319,10 @@ impl Runner {
             self.faults.release(name);
             return Ok(());
         }
-        let fault = serde_json::from_str(&text)
-            .map_err(|e| SqlError::new(50_002, 16, format!("double: this is not a fault: {e}")).reach(Reach::Batch))?;
+        let fault = serde_json::from_str(&text).map_err(|e| {
+            SqlError::new(50_002, 16, format!("double: this is not a fault: {e}"))
+                .reach(Reach::Batch)
+        })?;
         self.faults.set(fault);
         Ok(())
     }
@@ -272,6 +333,8 @@ fn missing_parameter(text: &str, name: &str) -> SqlError {
     SqlError::new(
         8178,
         16,
-        format!("The parameterized query '{head}' expects the parameter '{name}', which was not supplied."),
+        format!(
+            "The parameterized query '{head}' expects the parameter '{name}', which was not supplied."
+        ),
     )
 }

@@ -230,7 +230,10 @@ fn primary(upper: char) -> u32 {
         _ if upper.is_whitespace() => 0x0100 + code,
         _ if upper.is_ascii() => 0x1000 + code,
         _ if upper.is_alphabetic() => 0x01_0000 + code,
-        _ => 0x2000_u32.saturating_add(code.min(0x0fff)) + if code > 0x0fff { 0x20_0000 + code } else { 0 },
+        _ => {
+            0x2000_u32.saturating_add(code.min(0x0fff))
+                + if code > 0x0fff { 0x20_0000 + code } else { 0 }
+        }
     }
 }
 
@@ -401,7 +404,9 @@ mod tests {
 
     #[test]
     fn unknown_names_are_refused() {
-        for name in ["", "Latin1_General", "Latin1_General_CI", "Klingon_CI_AS", "Latin1_General_CI_AS_XX"] {
+        for name in
+            ["", "Latin1_General", "Latin1_General_CI", "Klingon_CI_AS", "Latin1_General_CI_AS_XX"]
+        {
             assert_eq!(Coll::parse(name).unwrap_err().number, 448, "{name}");
         }
     }

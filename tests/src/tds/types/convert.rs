@@ -3,7 +3,9 @@
 use super::datetime::{self, DAY, SECOND};
 use super::value::utf16_len;
 use super::{Len, SqlType, Value, decimal};
-use crate::tds::error::{Reach, Result, SqlError, conversion, date_conversion, overflow, unsupported};
+use crate::tds::error::{
+    Reach, Result, SqlError, conversion, date_conversion, overflow, unsupported,
+};
 
 /// Converts as CAST and CONVERT do: text that is too long is cut.
 pub(crate) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i64>) -> Result<Value> {
@@ -16,7 +18,9 @@ pub(crate) fn cast(value: &Value, from: SqlType, to: SqlType, style: Option<i64>
     match to {
         SqlType::Variant => Ok(value.clone()),
         SqlType::Bit => to_bit(value, from),
-        SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => to_int(value, from, to),
+        SqlType::TinyInt | SqlType::SmallInt | SqlType::Int | SqlType::BigInt => {
+            to_int(value, from, to)
+        }
         SqlType::Decimal(p, s) => to_decimal(value, from, p, s, "numeric"),
         SqlType::Money => to_decimal(value, from, 19, 4, "money"),
         SqlType::SmallMoney => to_decimal(value, from, 10, 4, "smallmoney"),
@@ -47,7 +51,10 @@ pub(crate) fn implicit_allowed(from: SqlType, to: SqlType) -> bool {
     if from.is_temporal() {
         return to.is_text()
             || (to.is_temporal()
-                && !matches!((from, to), (SqlType::Date, SqlType::Time(_)) | (SqlType::Time(_), SqlType::Date)));
+                && !matches!(
+                    (from, to),
+                    (SqlType::Date, SqlType::Time(_)) | (SqlType::Time(_), SqlType::Date)
+                ));
     }
     if from.is_binary() {
         return to.is_binary()
@@ -65,7 +72,11 @@ pub(crate) fn forbidden(from: SqlType, to: SqlType) -> SqlError {
     SqlError::new(
         529,
         16,
-        format!("Explicit conversion from data type {} to {} is not allowed.", from.name(), to.name()),
+        format!(
+            "Explicit conversion from data type {} to {} is not allowed.",
+            from.name(),
+            to.name()
+        ),
     )
     .state(2)
     .reach(Reach::Batch)
@@ -107,7 +118,11 @@ fn to_bit(value: &Value, from: SqlType) -> Result<Value> {
             } else if t.eq_ignore_ascii_case("false") {
                 false
             } else {
-                let n: i64 = if t.is_empty() { 0 } else { t.trim().parse().map_err(|_| not_a(value, from, "bit"))? };
+                let n: i64 = if t.is_empty() {
+                    0
+                } else {
+                    t.trim().parse().map_err(|_| not_a(value, from, "bit"))?
+                };
                 n != 0
             }
         }
@@ -238,9 +253,13 @@ fn to_decimal(value: &Value, from: SqlType, p: u8, s: u8, name: &str) -> Result<
         Value::Float(f) => decimal::from_f64(*f, s).ok_or_else(over)?,
         Value::Str(t) => {
             let bad = || {
-                SqlError::new(8114, 16, format!("Error converting data type {} to {name}.", from.name()))
-                    .state(5)
-                    .reach(Reach::Transaction)
+                SqlError::new(
+                    8114,
+                    16,
+                    format!("Error converting data type {} to {name}.", from.name()),
+                )
+                .state(5)
+                .reach(Reach::Transaction)
             };
             let parsed = decimal::parse(t).or_else(|| {
                 (name != "numeric").then(|| decimal::parse(&t.replace([',', '$'], ""))).flatten()
@@ -266,11 +285,17 @@ fn to_float(value: &Value, from: SqlType, to: SqlType) -> Result<Value> {
         Value::Real(f) => f64::from(*f),
         Value::Float(f) => *f,
         Value::Str(s) if s.trim().is_empty() => 0.0,
-        Value::Str(s) => s.trim().parse::<f64>().ok().filter(|f| f.is_finite()).ok_or_else(|| {
-            SqlError::new(8114, 16, format!("Error converting data type {} to {}.", from.name(), to.name()))
+        Value::Str(s) => {
+            s.trim().parse::<f64>().ok().filter(|f| f.is_finite()).ok_or_else(|| {
+                SqlError::new(
+                    8114,
+                    16,
+                    format!("Error converting data type {} to {}.", from.name(), to.name()),
+                )
                 .state(5)
                 .reach(Reach::Transaction)
-        })?,
+            })?
+        }
         _ => match value.as_dec() {
             Some((n, s)) => decimal::to_f64(n, s),
             None => return Err(forbidden(from, to)),
@@ -312,7 +337,8 @@ fn to_temporal(value: &Value, from: SqlType, to: SqlType) -> Result<Value> {
         {
             let n = cast(value, from, SqlType::Decimal(38, 10), None)?;
             let (n, s) = n.as_dec().unwrap_or_default();
-            let ticks = decimal::rescale(n, s, 10).unwrap_or(0) * i128::from(DAY) / decimal::pow10(10);
+            let ticks =
+                decimal::rescale(n, s, 10).unwrap_or(0) * i128::from(DAY) / decimal::pow10(10);
             let (d, t) = datetime::shift(datetime::DAYS_1900, 0, ticks)
                 .ok_or_else(|| overflow("expression to data type datetime"))?;
             (Some(d), Some(t), None)
@@ -373,7 +399,8 @@ pub(crate) fn temporal(days: i32, ticks: u64, offset: Option<i16>, to: SqlType) 
         }
         _ => {
             let minutes = (ticks + 30 * SECOND - 1) / (60 * SECOND);
-            let (d, t) = if minutes >= 1440 { (days + 1, 0) } else { (days, minutes * 60 * SECOND) };
+            let (d, t) =
+                if minutes >= 1440 { (days + 1, 0) } else { (days, minutes * 60 * SECOND) };
             if !(datetime::DAYS_1900..=datetime::DAYS_1900 + 65_535).contains(&d) {
                 return Err(out_of_range("smalldatetime"));
             }
@@ -425,9 +452,13 @@ fn to_binary(value: &Value, from: SqlType, to: SqlType, style: Option<i64>) -> R
             0 => text_bytes(s, from),
             n @ (1 | 2) => {
                 let bad = || {
-                    SqlError::new(8114, 16, format!("Error converting data type {} to varbinary.", from.name()))
-                        .state(5)
-                        .reach(Reach::Transaction)
+                    SqlError::new(
+                        8114,
+                        16,
+                        format!("Error converting data type {} to varbinary.", from.name()),
+                    )
+                    .state(5)
+                    .reach(Reach::Transaction)
                 };
                 let digits = if n == 1 {
                     s.strip_prefix("0x").or_else(|| s.strip_prefix("0X")).ok_or_else(bad)?
@@ -467,7 +498,9 @@ pub(crate) fn hex(digits: &str) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 || !digits.is_ascii() {
         return None;
     }
-    (0..digits.len() / 2).map(|i| u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()).collect()
+    (0..digits.len() / 2)
+        .map(|i| u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok())
+        .collect()
 }
 
 /// The bytes of a text as its type stores them.
@@ -550,7 +583,8 @@ fn text_of(value: &Value, from: SqlType, to: SqlType, style: Option<i64>) -> Res
         Value::Guid(g) => uuid::Uuid::from_bytes(*g).to_string().to_uppercase(),
         Value::Bin(b) => match style.unwrap_or(0) {
             0 if to.is_wide() => {
-                let units: Vec<u16> = b.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]])).collect();
+                let units: Vec<u16> =
+                    b.chunks_exact(2).map(|c| u16::from_le_bytes([c[0], c[1]])).collect();
                 String::from_utf16_lossy(&units)
             }
             0 => super::codepage::decode(b),
@@ -665,8 +699,9 @@ fn temporal_text(value: &Value, from: SqlType, style: Option<i64>) -> Result<Str
         108 | 8 => ticks.map(|t| datetime::time_text(t, 0)).unwrap_or_default(),
         114 | 14 => ticks.map(|t| datetime::time_text(t, 3).replace('.', ":")).unwrap_or_default(),
         0 | 100 => {
-            const MONTHS: [&str; 12] =
-                ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+            const MONTHS: [&str; 12] = [
+                "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+            ];
             let mut text = String::new();
             if let Some(d) = days {
                 let (y, m, d) = datetime::civil(d);
@@ -690,7 +725,12 @@ fn temporal_text(value: &Value, from: SqlType, style: Option<i64>) -> Result<Str
 }
 
 /// Converts a value that is to be stored: too long text is an error, not cut.
-pub(crate) fn assign(value: &Value, from: SqlType, to: SqlType, truncated: impl Fn(&str) -> SqlError) -> Result<Value> {
+pub(crate) fn assign(
+    value: &Value,
+    from: SqlType,
+    to: SqlType,
+    truncated: impl Fn(&str) -> SqlError,
+) -> Result<Value> {
     if value.is_null() {
         return Ok(Value::Null);
     }

@@ -132,7 +132,11 @@ pub(crate) fn parse(text: &str) -> Option<Parsed> {
     let mut rest = text;
     if let Some((days, after)) = take_date(text) {
         out.days = Some(days);
-        rest = after.strip_prefix('T').or_else(|| after.strip_prefix('t')).unwrap_or(after).trim_start();
+        rest = after
+            .strip_prefix('T')
+            .or_else(|| after.strip_prefix('t'))
+            .unwrap_or(after)
+            .trim_start();
         if rest.is_empty() {
             return Some(out);
         }
@@ -275,9 +279,8 @@ impl Part {
 
 /// `DATEADD` on days and ticks.
 pub(crate) fn add(part: Part, n: i64, days: i32, ticks: u64) -> Result<(i32, u64)> {
-    let overflow = || {
-        SqlError::new(517, 16, "Adding a value to a 'datetime2' column caused an overflow.")
-    };
+    let overflow =
+        || SqlError::new(517, 16, "Adding a value to a 'datetime2' column caused an overflow.");
     let months = match part {
         Part::Year => Some(12),
         Part::Quarter => Some(3),
@@ -286,7 +289,8 @@ pub(crate) fn add(part: Part, n: i64, days: i32, ticks: u64) -> Result<(i32, u64
     };
     if let Some(factor) = months {
         let (y, m, d) = civil(days);
-        let total = i64::from(y) * 12 + i64::from(m) - 1 + n.checked_mul(factor).ok_or_else(overflow)?;
+        let total =
+            i64::from(y) * 12 + i64::from(m) - 1 + n.checked_mul(factor).ok_or_else(overflow)?;
         let year = i32::try_from(total.div_euclid(12)).map_err(|_| overflow())?;
         let month = u32::try_from(total.rem_euclid(12) + 1).map_err(|_| overflow())?;
         if !(1..=9999).contains(&year) {
@@ -299,7 +303,13 @@ pub(crate) fn add(part: Part, n: i64, days: i32, ticks: u64) -> Result<(i32, u64
         Some(unit) => i128::from(n) * i128::from(unit),
         // Nanoseconds are rounded to 100 ns.
         None if part == Part::Nanosecond => super::decimal::div_round(i128::from(n), 100),
-        None => return Err(SqlError::new(9810, 16, "The datepart is not supported by date function dateadd.")),
+        None => {
+            return Err(SqlError::new(
+                9810,
+                16,
+                "The datepart is not supported by date function dateadd.",
+            ));
+        }
     };
     shift(days, ticks, by).ok_or_else(overflow)
 }
@@ -355,9 +365,8 @@ pub(crate) fn part_of(part: Part, days: i32, ticks: u64, offset: i16) -> i64 {
 
 /// Now in UTC, days and ticks.
 pub(crate) fn now() -> (i32, u64) {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let days = i32::try_from(since.as_secs() / 86_400).unwrap_or(0) + DAYS_1970;
     let ticks = since.as_secs() % 86_400 * SECOND + u64::from(since.subsec_nanos()) / 100;
     (days, ticks)

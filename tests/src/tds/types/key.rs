@@ -170,10 +170,13 @@ pub(crate) fn display(value: &Value) -> String {
         Value::Float(f) => f.to_string(),
         Value::Date(d) => datetime::date_text(*d),
         Value::Time(t) => datetime::time_text(*t, 7),
-        Value::DateTime(d, t) => format!("{} {}", datetime::date_text(*d), datetime::time_text(*t, 7)),
+        Value::DateTime(d, t) => {
+            format!("{} {}", datetime::date_text(*d), datetime::time_text(*t, 7))
+        }
         Value::Offset(d, t, o) => {
-            let (d, t) = datetime::shift(*d, *t, i128::from(*o) * 60 * i128::from(datetime::SECOND))
-                .unwrap_or((*d, *t));
+            let (d, t) =
+                datetime::shift(*d, *t, i128::from(*o) * 60 * i128::from(datetime::SECOND))
+                    .unwrap_or((*d, *t));
             format!(
                 "{} {} {}",
                 datetime::date_text(d),

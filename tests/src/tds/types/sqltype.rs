@@ -241,7 +241,11 @@ impl SqlType {
     /// `sys.columns.max_length`: bytes, -1 for `max`.
     pub(crate) fn max_length(self) -> i64 {
         match self {
-            SqlType::Null | SqlType::Int | SqlType::Real | SqlType::SmallMoney | SqlType::SmallDateTime => 4,
+            SqlType::Null
+            | SqlType::Int
+            | SqlType::Real
+            | SqlType::SmallMoney
+            | SqlType::SmallDateTime => 4,
             SqlType::Bit | SqlType::TinyInt => 1,
             SqlType::SmallInt => 2,
             SqlType::BigInt | SqlType::Money | SqlType::Float | SqlType::DateTime => 8,
@@ -259,7 +263,9 @@ impl SqlType {
             SqlType::NChar(n) => i64::from(n) * 2,
             SqlType::VarChar(Len::N(n)) | SqlType::VarBinary(Len::N(n)) => i64::from(n),
             SqlType::NVarChar(Len::N(n)) => i64::from(n) * 2,
-            SqlType::VarChar(Len::Max) | SqlType::NVarChar(Len::Max) | SqlType::VarBinary(Len::Max) => -1,
+            SqlType::VarChar(Len::Max)
+            | SqlType::NVarChar(Len::Max)
+            | SqlType::VarBinary(Len::Max) => -1,
             SqlType::Guid => 16,
             SqlType::Variant => 8016,
         }
@@ -365,7 +371,9 @@ pub(crate) fn common(a: SqlType, b: SqlType) -> SqlType {
             l => l,
         }),
         SqlType::VarBinary(_) => SqlType::VarBinary(longest(8000)),
-        SqlType::Time(s) => SqlType::Time(s.max(if low.is_temporal() { low.time_scale() } else { 0 })),
+        SqlType::Time(s) => {
+            SqlType::Time(s.max(if low.is_temporal() { low.time_scale() } else { 0 }))
+        }
         SqlType::DateTime2(s) => SqlType::DateTime2(s.max(temporal_scale(low))),
         SqlType::DateTimeOffset(s) => SqlType::DateTimeOffset(s.max(temporal_scale(low))),
         _ => high,

@@ -15,7 +15,11 @@ pub(crate) enum Value {
     /// Every integer type.
     Int(i64),
     /// `decimal`, `money`, `smallmoney`: a 128-bit number in two halves, and its scale.
-    Dec { hi: i64, lo: u64, scale: u8 },
+    Dec {
+        hi: i64,
+        lo: u64,
+        scale: u8,
+    },
     Real(f32),
     Float(f64),
     /// Days since 0001-01-01.
