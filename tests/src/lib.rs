@@ -1,4 +1,6 @@
-//! What the integration tests stand on: servers to test against.
+//! What the integration tests stand on: servers to test against, and a server double that speaks
+//! TDS and T-SQL.
 
 pub mod mssql;
 pub mod postgres;
+pub mod tds;

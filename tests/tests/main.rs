@@ -1,10 +1,11 @@
-//! Integration tests.
+//! The integration tests, by what they prove.
 
+mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod job; // the real program, from its command line to its exit code
-mod mssql;
-mod postgres;
-mod sqlite;
-mod tsql;
+mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has
+mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
+mod sqlite; // SQLite as source and sink
+mod tsql; // every statement that we send is its golden file
 
 mod support {
     pub(crate) mod binary; // runs the real program

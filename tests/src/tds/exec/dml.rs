@@ -1,0 +1,1001 @@
+//! INSERT, UPDATE, DELETE, TRUNCATE, SELECT INTO.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::constraints::check_changed;
+use super::eval::value;
+use super::{Cell, Ctx, Env, Tuple, query};
+use crate::tds::bind::{
+    Binder, JoinPlan, Kind, OutCol, Pred, Rows, Scope, Source, TExpr, base_columns, find_object,
+    find_table,
+};
+use crate::tds::engine::ObjectId;
+use crate::tds::engine::catalog::{Column, TableDef, same};
+use crate::tds::engine::table::{RowId, TableData};
+use crate::tds::engine::txn::Undo;
+use crate::tds::error::{Reach, Result, SqlError, invalid_column, invalid_object, unsupported};
+use crate::tds::parse::ast::{
+    Assignment, Delete, Expr, Hints, Insert, InsertSource, Item, ObjName, Output, Query, SetExpr,
+    TableRef, Target, Update,
+};
+use crate::tds::types::{Row, SqlType, Value, convert};
+
+/// What a statement returns: rows, if it has columns, and how many rows it touched.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) columns: Option<Vec<OutCol>>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) count: i64,
+}
+
+/// A table that is being written.
+pub(crate) struct Writer {
+    pub(crate) def: Arc<TableDef>,
+    pub(crate) db: i32,
+    computed: Vec<(usize, TExpr)>,
+    defaults: Vec<Option<TExpr>>,
+    identity_insert: bool,
+    explicit_identity: bool,
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// `db.schema.table`, as messages have it.
+pub(crate) fn full_name(ctx: &Ctx<'_>, db: i32, def: &TableDef) -> String {
+    match ctx.state.catalog.databases.iter().find(|d| d.id == db) {
+        Some(d) if def.id > 0 => format!("{}.{}.{}", d.name, d.schema_name(def.schema), def.name),
+        _ => format!("tempdb.dbo.{}", def.name),
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(ctx: &mut Ctx<'_>, db: i32, def: Arc<TableDef>) -> Result<Writer> {
+        let identity_insert = ctx.sess.options.identity_insert == Some(def.id);
+        let mut computed = Vec::new();
+        let mut defaults = Vec::new();
+        for (i, c) in def.columns.iter().enumerate() {
+            if let Some((text, _)) = &c.computed {
+                let e = crate::tds::parse::expression(text)?;
+                let mut b = Binder::new(ctx);
+                b.scopes
+                    .push(Scope { sources: vec![supplied(&def.name, &def)], ..Scope::default() });
+                computed.push((i, b.value(&e)?));
+            }
+            defaults.push(match &c.default {
+                Some(d) => {
+                    let e = crate::tds::parse::expression(&d.text)?;
+                    Some(Binder::new(ctx).value(&e)?)
+                }
+                None => None,
+            });
+        }
+        Ok(Writer { def, db, computed, defaults, identity_insert, explicit_identity: false })
+    }
+
+    /// Identity values are given, as a bulk load may.
+    pub(crate) fn keep_identity(&mut self) {
+        self.explicit_identity = true;
+    }
+
+    /// The columns an INSERT without a list fills.
+    pub(crate) fn insertable(&self) -> Vec<usize> {
+        let open =
+            |c: &Column| c.computed.is_none() && (c.identity.is_none() || self.identity_insert);
+        self.def.columns.iter().enumerate().filter(|(_, c)| open(c)).map(|(i, _)| i).collect()
+    }
+
+    /// A value as the column keeps it.
+    pub(crate) fn store(
+        &self,
+        ctx: &Ctx<'_>,
+        column: usize,
+        v: &Value,
+        ty: SqlType,
+        verb: &str,
+    ) -> Result<Value> {
+        let c = &self.def.columns[column];
+        if v.is_null() {
+            if c.nullable {
+                return Ok(Value::Null);
+            }
+            return Err(SqlError::new(
+                515,
+                16,
+                format!(
+                    "Cannot insert the value NULL into column '{}', table '{}'; column does not allow nulls. {verb} fails.",
+                    c.name,
+                    full_name(ctx, self.db, &self.def)
+                ),
+            )
+            .state(2));
+        }
+        convert::assign(v, ty, c.ty, |kept| {
+            SqlError::new(
+                2628,
+                16,
+                format!(
+                    "String or binary data would be truncated in table '{}', column '{}'. Truncated value: '{kept}'.",
+                    full_name(ctx, self.db, &self.def),
+                    c.name
+                ),
+            )
+        })
+    }
+
+    /// A whole row from the given columns; the others take their default.
+    pub(crate) fn complete(
+        &self,
+        ctx: &mut Ctx<'_>,
+        columns: &[usize],
+        values: Vec<Value>,
+    ) -> Result<Vec<Value>> {
+        let mut row = vec![Value::Null; self.def.columns.len()];
+        let mut given = vec![false; row.len()];
+        for (i, v) in columns.iter().zip(values) {
+            row[*i] = v;
+            given[*i] = true;
+        }
+        for (i, c) in self.def.columns.iter().enumerate() {
+            if given[i] || c.computed.is_some() {
+                continue;
+            }
+            if let Some((seed, step)) = c.identity {
+                row[i] = Value::Int(self.next_identity(ctx, seed, step));
+                continue;
+            }
+            let (v, ty) = match &self.defaults[i] {
+                Some(e) => (value(ctx, e, &Env::default())?, e.ty),
+                None => (Value::Null, c.ty),
+            };
+            row[i] = self.store(ctx, i, &v, ty, "INSERT")?;
+        }
+        self.compute(ctx, &mut row)?;
+        Ok(row)
+    }
+
+    fn next_identity(&self, ctx: &mut Ctx<'_>, seed: i64, step: i64) -> i64 {
+        let Some(data) = ctx.state.tables.get_mut(&self.def.id) else { return seed };
+        let n = data.identity.map_or(seed, |last| last.saturating_add(step));
+        data.identity = Some(n);
+        ctx.sess.scope_identity = Some(n);
+        n
+    }
+
+    pub(crate) fn compute(&self, ctx: &mut Ctx<'_>, row: &mut [Value]) -> Result<()> {
+        if self.computed.is_empty() {
+            return Ok(());
+        }
+        let tuple: Tuple = vec![Some(Cell { row: Arc::from(row.to_vec()), id: 0 })];
+        let env = Env { tuple: &tuple, ..Env::default() };
+        for (i, e) in &self.computed {
+            row[*i] = value(ctx, e, &env)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a row that is complete.
+    pub(crate) fn insert(&self, ctx: &mut Ctx<'_>, row: Vec<Value>) -> Result<Row> {
+        if self.explicit_identity {
+            self.raise_identity(ctx, &row);
+        }
+        let row: Row = Arc::from(row);
+        self.check_locks(ctx, &row)?;
+        if let Some(data) = ctx.state.tables.get_mut(&self.def.id) {
+            let id = data.allocate();
+            ctx.state.set_row(ctx.sess.id, self.def.id, id, Some(row.clone()));
+            ctx.changed.push((self.def.id, id));
+        }
+        Ok(row)
+    }
+
+    fn raise_identity(&self, ctx: &mut Ctx<'_>, row: &[Value]) {
+        for (i, c) in self.def.columns.iter().enumerate() {
+            if let (Some((_, step)), Some(n)) = (c.identity, row[i].as_i64()) {
+                ctx.sess.scope_identity = Some(n);
+                if let Some(data) = ctx.state.tables.get_mut(&self.def.id) {
+                    let further =
+                        data.identity.is_none_or(|last| if step > 0 { n > last } else { n < last });
+                    if further {
+                        data.identity = Some(n);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for whoever has locked the table or one of the row's keys.
+    fn check_locks(&self, ctx: &mut Ctx<'_>, row: &Row) -> Result<()> {
+        if self.def.id < 0 {
+            return Ok(());
+        }
+        let me = ctx.sess.id;
+        let mut holder = ctx.state.locks.table_holder(self.def.id, me, true);
+        if holder.is_none() {
+            if let Some(data) = ctx.state.tables.get(&self.def.id) {
+                holder = data
+                    .indexes
+                    .iter()
+                    .filter(|i| i.unique)
+                    .filter_map(|i| i.key(row))
+                    .find_map(|k| ctx.state.locks.key_holder(self.def.id, &k, me));
+            }
+        }
+        match holder {
+            Some(h) => Err(ctx.state.wait_for(h)),
+            None => Ok(()),
+        }
+    }
+
+    /// Replaces or removes a row.
+    fn change(&self, ctx: &mut Ctx<'_>, id: RowId, old: &Row, new: Option<Row>) -> Result<()> {
+        self.check_locks(ctx, old)?;
+        if let Some(row) = &new {
+            self.check_locks(ctx, row)?;
+        }
+        ctx.state.set_row(ctx.sess.id, self.def.id, id, new);
+        ctx.changed.push((self.def.id, id));
+        Ok(())
+    }
+}
+
+fn supplied(alias: &str, def: &TableDef) -> Source {
+    Source {
+        alias: alias.to_owned(),
+        qualifier: Vec::new(),
+        columns: base_columns(def),
+        rows: Rows::Supplied,
+    }
+}
+
+fn target_name(target: &Target) -> (ObjName, Hints) {
+    match target {
+        Target::Table(name, hints) => (name.clone(), *hints),
+        Target::Variable(v) => (ObjName::bare(v), Hints::default()),
+    }
+}
+
+/// An OUTPUT clause, bound.
+struct BoundOutput {
+    items: Vec<TExpr>,
+    columns: Vec<OutCol>,
+    into: Option<(Writer, Vec<usize>)>,
+}
+
+fn bind_output(b: &mut Binder<'_, '_>, output: &Output) -> Result<(Vec<TExpr>, Vec<OutCol>)> {
+    let (mut items, mut columns) = (Vec::new(), Vec::new());
+    for item in &output.items {
+        match item {
+            Item::Star(q) => b.star(q, &mut items, &mut columns)?,
+            Item::Expr { expr, alias } => {
+                let e = b.value(expr)?;
+                let name = alias.clone().unwrap_or_else(|| match expr {
+                    Expr::Column(parts) => parts.last().cloned().unwrap_or_default(),
+                    _ => String::new(),
+                });
+                columns.push(b.out_column(&e, name));
+                items.push(e);
+            }
+            Item::Assign { .. } => return Err(unsupported("an assignment in OUTPUT")),
+        }
+    }
+    Ok((items, columns))
+}
+
+fn output_into(
+    ctx: &mut Ctx<'_>,
+    output: &Output,
+    width: usize,
+) -> Result<Option<(Writer, Vec<usize>)>> {
+    let Some((target, names)) = &output.into else { return Ok(None) };
+    let (name, _) = target_name(target);
+    let (db, def) = find_table(ctx, &name)?;
+    ctx.require(db, "INSERT", &def)?;
+    let writer = Writer::new(ctx, db, def)?;
+    let columns = match names {
+        Some(names) => named_columns(&writer, names)?,
+        None => writer.insertable(),
+    };
+    if columns.len() != width {
+        return Err(count_mismatch());
+    }
+    Ok(Some((writer, columns)))
+}
+
+fn count_mismatch() -> SqlError {
+    SqlError::new(
+        213,
+        16,
+        "Column name or number of supplied values does not match table definition.",
+    )
+    .reach(Reach::Batch)
+}
+
+impl BoundOutput {
+    fn emit(&self, ctx: &mut Ctx<'_>, tuple: &Tuple, out: &mut Outcome) -> Result<()> {
+        let env = Env { tuple, ..Env::default() };
+        let mut row = Vec::with_capacity(self.items.len());
+        for e in &self.items {
+            row.push(value(ctx, e, &env)?);
+        }
+        match &self.into {
+            None => out.rows.push(Arc::from(row)),
+            Some((writer, columns)) => {
+                let mut stored = Vec::with_capacity(row.len());
+                for ((v, e), c) in row.iter().zip(&self.items).zip(columns) {
+                    stored.push(writer.store(ctx, *c, v, e.ty, "INSERT")?);
+                }
+                let full = writer.complete(ctx, columns, stored)?;
+                writer.insert(ctx, full)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn named_columns(writer: &Writer, names: &[String]) -> Result<Vec<usize>> {
+    let mut out = Vec::new();
+    for n in names {
+        let i = writer.def.column(n).ok_or_else(|| invalid_column(n))?;
+        if out.contains(&i) {
+            return Err(SqlError::new(
+                264,
+                16,
+                format!("The column name '{n}' is specified more than once in the SET clause or column list of an INSERT."),
+            )
+            .reach(Reach::Batch));
+        }
+        let c = &writer.def.columns[i];
+        if c.computed.is_some() {
+            return Err(SqlError::new(
+                271,
+                16,
+                format!("The column \"{n}\" cannot be modified because it is either a computed column or is the result of a UNION operator."),
+            )
+            .reach(Reach::Batch));
+        }
+        if c.identity.is_some() && !writer.identity_insert {
+            return Err(SqlError::new(
+                544,
+                16,
+                format!(
+                    "Cannot insert explicit value for identity column in table '{}' when IDENTITY_INSERT is set to OFF.",
+                    writer.def.name
+                ),
+            ));
+        }
+        out.push(i);
+    }
+    Ok(out)
+}
+
+pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
+    let (name, hints) = target_name(&i.target);
+    let (db, def) = find_table(ctx, &name)?;
+    ctx.require(db, "INSERT", &def)?;
+    if hints.tablock || hints.tablockx {
+        query::lock_table(ctx, def.id, true)?;
+    }
+    let mut writer = Writer::new(ctx, db, def)?;
+    let columns = match &i.columns {
+        Some(names) => named_columns(&writer, names)?,
+        None => writer.insertable(),
+    };
+    writer.explicit_identity = columns.iter().any(|c| writer.def.columns[*c].identity.is_some());
+    if writer.identity_insert && !writer.explicit_identity {
+        return Err(SqlError::new(
+            545,
+            16,
+            format!(
+                "Explicit value must be specified for identity column in table '{}' when IDENTITY_INSERT is set to ON.",
+                writer.def.name
+            ),
+        ));
+    }
+    let rows = insert_rows(ctx, i, &writer, &columns)?;
+    let output = match &i.output {
+        Some(o) => {
+            let def = writer.def.clone();
+            let into = output_into(ctx, o, o.items.len())?;
+            let mut b = Binder::new(ctx);
+            b.scopes.push(Scope { sources: vec![supplied("inserted", &def)], ..Scope::default() });
+            let (items, columns) = bind_output(&mut b, o)?;
+            Some(BoundOutput { items, columns, into })
+        }
+        None => None,
+    };
+    let mut out = Outcome { count: count(rows.len()), ..Outcome::default() };
+    for values in rows {
+        let full = writer.complete(ctx, &columns, values)?;
+        let row = writer.insert(ctx, full)?;
+        if let Some(o) = &output {
+            o.emit(ctx, &vec![Some(Cell { row, id: 0 })], &mut out)?;
+        }
+    }
+    if let Some(o) = output.filter(|o| o.into.is_none()) {
+        out.columns = Some(o.columns);
+    }
+    check_changed(ctx, "INSERT")?;
+    Ok(out)
+}
+
+/// The rows to insert, converted to the columns' types.
+fn insert_rows(
+    ctx: &mut Ctx<'_>,
+    i: &Insert,
+    writer: &Writer,
+    columns: &[usize],
+) -> Result<Vec<Vec<Value>>> {
+    let mut out = Vec::new();
+    match &i.source {
+        InsertSource::Defaults => {
+            if i.columns.is_some() {
+                return Err(unsupported("a column list with DEFAULT VALUES"));
+            }
+            let values = default_row(ctx, writer, columns)?;
+            out.push(values);
+        }
+        InsertSource::Values(rows) => {
+            if rows.len() > 1000 {
+                return Err(SqlError::new(
+                    10_738,
+                    15,
+                    "The number of row value expressions in the INSERT statement exceeds the maximum allowed number of 1000 row values.",
+                )
+                .reach(Reach::Batch));
+            }
+            for row in rows {
+                if row.len() != columns.len() {
+                    return Err(values_mismatch(i, row.len() > columns.len()));
+                }
+                let mut values = Vec::new();
+                for (e, c) in row.iter().zip(columns) {
+                    let bound = match e {
+                        Expr::Default => match &writer.defaults[*c] {
+                            Some(d) => d.clone(),
+                            None => TExpr::constant(Value::Null, SqlType::Null),
+                        },
+                        e => {
+                            let mut b = Binder::new(ctx);
+                            b.ctes = i.ctes.clone();
+                            b.value(e)?
+                        }
+                    };
+                    let v = value(ctx, &bound, &Env::default())?;
+                    values.push(writer.store(ctx, *c, &v, bound.ty, "INSERT")?);
+                }
+                out.push(values);
+            }
+        }
+        InsertSource::Query(q) => {
+            let mut b = Binder::new(ctx);
+            b.ctes = i.ctes.clone();
+            let plan = b.query(q)?;
+            if plan.columns.len() != columns.len() {
+                return Err(values_mismatch(i, plan.columns.len() > columns.len()));
+            }
+            for (col, c) in plan.columns.iter().zip(columns) {
+                let to = writer.def.columns[*c].ty;
+                if !convert::implicit_allowed(col.ty, to) {
+                    return Err(convert::clash(col.ty, to));
+                }
+            }
+            let rows = query::rows(ctx, &plan, None)?;
+            for row in rows {
+                let mut values = Vec::with_capacity(columns.len());
+                for ((v, col), c) in row.iter().zip(&plan.columns).zip(columns) {
+                    values.push(writer.store(ctx, *c, v, col.ty, "INSERT")?);
+                }
+                out.push(values);
+            }
+        }
+        InsertSource::Exec(_) => return Err(unsupported("INSERT ... EXEC")),
+    }
+    Ok(out)
+}
+
+fn default_row(ctx: &mut Ctx<'_>, writer: &Writer, columns: &[usize]) -> Result<Vec<Value>> {
+    let mut values = Vec::new();
+    for c in columns {
+        let (v, ty) = match &writer.defaults[*c] {
+            Some(e) => (value(ctx, e, &Env::default())?, e.ty),
+            None => (Value::Null, SqlType::Null),
+        };
+        values.push(writer.store(ctx, *c, &v, ty, "INSERT")?);
+    }
+    Ok(values)
+}
+
+fn values_mismatch(i: &Insert, more: bool) -> SqlError {
+    if i.columns.is_none() {
+        return count_mismatch();
+    }
+    if more {
+        SqlError::new(110, 15, "There are fewer columns in the INSERT statement than values specified in the VALUES clause. The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.")
+            .reach(Reach::Batch)
+    } else {
+        SqlError::new(109, 15, "There are more columns in the INSERT statement than values specified in the VALUES clause. The number of values in the VALUES clause must match the number of columns specified in the INSERT statement.")
+            .reach(Reach::Batch)
+    }
+}
+
+/// FROM and WHERE of an UPDATE or DELETE, joined, with the target's place among the sources.
+struct Modify {
+    join: JoinPlan,
+    target: usize,
+    writer: Writer,
+}
+
+/// Where the target stands in FROM: by alias, else as the table itself.
+fn place_in_from(from: &[TableRef], name: &ObjName) -> Option<String> {
+    fn walk(t: &TableRef, name: &ObjName, found: &mut Option<String>, exact: bool) {
+        match t {
+            TableRef::Join { left, right, .. } => {
+                walk(left, name, found, exact);
+                walk(right, name, found, exact);
+            }
+            TableRef::Table { name: n, alias, .. } => {
+                let by_alias =
+                    name.schema.is_none() && alias.as_ref().is_some_and(|a| same(a, &name.name));
+                let by_name = same(&n.name, &name.name)
+                    && (name.schema.is_none()
+                        || n.schema.is_none()
+                        || name
+                            .schema
+                            .as_ref()
+                            .zip(n.schema.as_ref())
+                            .is_some_and(|(a, b)| same(a, b)));
+                if found.is_none()
+                    && if exact { by_alias || (by_name && alias.is_none()) } else { by_name }
+                {
+                    *found = Some(alias.clone().unwrap_or_else(|| n.name.clone()));
+                }
+            }
+            TableRef::Variable { name: n, alias } => {
+                let shown = alias.as_ref().unwrap_or(n);
+                if found.is_none() && (same(shown, &name.name) || same(n, &name.name)) {
+                    *found = Some(shown.clone());
+                }
+            }
+            TableRef::Derived { .. } | TableRef::Values { .. } => {}
+        }
+    }
+    let mut found = None;
+    for exact in [true, false] {
+        from.iter().for_each(|t| walk(t, name, &mut found, exact));
+    }
+    found
+}
+
+/// Binds what UPDATE and DELETE share; `bind` binds the rest in the same scope.
+fn modify<T>(
+    ctx: &mut Ctx<'_>,
+    ctes: &[crate::tds::parse::ast::Cte],
+    target: &Target,
+    from: &[TableRef],
+    filter: Option<&Expr>,
+    asked: &str,
+    bind: impl FnOnce(&mut Binder<'_, '_>, &Writer, usize) -> Result<(T, Vec<TExpr>)>,
+) -> Result<(Modify, T)> {
+    let (name, hints) = target_name(target);
+    let place = place_in_from(from, &name);
+    if place.is_none() && ctes.iter().any(|c| same(&c.name, &name.name)) {
+        return Err(unsupported("writing through a common table expression"));
+    }
+    let mut from = from.to_vec();
+    let alias = match place {
+        Some(alias) => alias,
+        None => {
+            from.insert(
+                0,
+                match target {
+                    Target::Table(..) => TableRef::Table { name: name.clone(), alias: None, hints },
+                    Target::Variable(v) => TableRef::Variable { name: v.clone(), alias: None },
+                },
+            );
+            name.name.clone()
+        }
+    };
+    let mut b = Binder::new(ctx);
+    b.ctes = ctes.to_vec();
+    b.scopes.push(Scope::default());
+    // Reading the target needs SELECT only if a column of it is read.
+    let readable = target_object(&mut b, &from, &alias)?;
+    b.trusted = true;
+    let (flat, mut pool) = b.from(&from)?;
+    b.trusted = false;
+    let target = b
+        .scope()
+        .sources
+        .iter()
+        .position(|s| same(&s.alias, &alias) && matches!(s.rows, Rows::Table { .. }))
+        .ok_or_else(|| invalid_object(&name.display()))?;
+    let (db, def) = readable;
+    for (i, source) in b.scopes[0].sources.iter().enumerate() {
+        if i != target {
+            check_source(b.ctx, source)?;
+        }
+    }
+    b.ctx.require(db, asked, &def)?;
+    let writer = Writer::new(b.ctx, db, def)?;
+    if let Some(f) = filter {
+        let p = b.predicate(f)?;
+        split(p, &mut pool);
+    }
+    let (bound, read) = bind(&mut b, &writer, target)?;
+    let mut mask = 0;
+    pool.iter().for_each(|p| mask |= crate::tds::bind::mask_of_pred(p));
+    flat.iter().flat_map(|f| &f.on).for_each(|p| mask |= crate::tds::bind::mask_of_pred(p));
+    read.iter().for_each(|e| mask |= crate::tds::bind::mask_of(e));
+    if mask & (1 << target) != 0 {
+        b.ctx.require(writer.db, "SELECT", &writer.def)?;
+    }
+    let mut sources = std::mem::take(&mut b.scopes[0].sources);
+    sources.truncate(
+        sources.iter().position(|s| matches!(s.rows, Rows::Supplied)).unwrap_or(sources.len()),
+    );
+    let join = b.plan_join(sources, flat, pool)?;
+    Ok((Modify { join, target, writer }, bound))
+}
+
+fn split(p: Pred, out: &mut Vec<Pred>) {
+    if let Pred::And(a, b) = p {
+        split(*a, out);
+        split(*b, out);
+    } else {
+        out.push(p);
+    }
+}
+
+/// Other tables of FROM need SELECT; derived tables were checked as they were bound... unless trusted.
+fn check_source(ctx: &mut Ctx<'_>, source: &Source) -> Result<()> {
+    if let Rows::Table { id, .. } = &source.rows {
+        let catalog = ctx.state.catalog.clone();
+        for db in &catalog.databases {
+            if let Some(def) = db.tables.get(id) {
+                ctx.require(db.id, "SELECT", def)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn target_object(
+    b: &mut Binder<'_, '_>,
+    from: &[TableRef],
+    alias: &str,
+) -> Result<(i32, Arc<TableDef>)> {
+    fn walk(t: &TableRef, alias: &str) -> Option<ObjName> {
+        match t {
+            TableRef::Join { left, right, .. } => walk(left, alias).or_else(|| walk(right, alias)),
+            TableRef::Table { name, alias: a, .. } => {
+                same(a.as_ref().unwrap_or(&name.name), alias).then(|| name.clone())
+            }
+            TableRef::Variable { name, alias: a } => {
+                same(a.as_ref().unwrap_or(name), alias).then(|| ObjName::bare(name))
+            }
+            _ => None,
+        }
+    }
+    let name = from.iter().find_map(|t| walk(t, alias)).ok_or_else(|| invalid_object(alias))?;
+    find_table(b.ctx, &name)
+}
+
+/// Adds `inserted` and `deleted` behind the other sources.
+fn add_output_sources(b: &mut Binder<'_, '_>, def: &TableDef) {
+    let scope = b.scope();
+    scope.sources.push(supplied("inserted", def));
+    scope.sources.push(supplied("deleted", def));
+}
+
+struct Change {
+    id: RowId,
+    tuple: Tuple,
+    old: Row,
+}
+
+/// The target rows, each once.
+fn collect(ctx: &mut Ctx<'_>, m: &Modify, top: Option<usize>) -> Result<Vec<Change>> {
+    let mut seen = HashSet::new();
+    let mut out = Vec::new();
+    query::join(ctx, &m.join, None, Some(m.target), &mut |_, tuple| {
+        if let Some(Some(cell)) = tuple.get(m.target) {
+            if top.is_some_and(|n| out.len() >= n) {
+                return Ok(false);
+            }
+            if seen.insert(cell.id) {
+                out.push(Change { id: cell.id, tuple: tuple.clone(), old: cell.row.clone() });
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(out)
+}
+
+fn top_of(ctx: &mut Ctx<'_>, top: Option<&Expr>) -> Result<Option<usize>> {
+    match top {
+        Some(e) => {
+            let e = Binder::new(ctx).value(e)?;
+            Ok(Some(query::count_of(ctx, &e)?))
+        }
+        None => Ok(None),
+    }
+}
+
+struct BoundSet {
+    column: Option<usize>,
+    variable: Option<usize>,
+    expr: TExpr,
+    variable_ty: SqlType,
+}
+
+fn bind_sets(
+    b: &mut Binder<'_, '_>,
+    writer: &Writer,
+    sets: &[Assignment],
+) -> Result<Vec<BoundSet>> {
+    let mut out: Vec<BoundSet> = Vec::new();
+    for s in sets {
+        let column = match &s.column {
+            Some(n) => Some(writer.def.column(n).ok_or_else(|| invalid_column(n))?),
+            None => None,
+        };
+        if let Some(c) = column {
+            let def = &writer.def.columns[c];
+            if def.identity.is_some() {
+                return Err(SqlError::new(
+                    8102,
+                    16,
+                    format!("Cannot update identity column '{}'.", def.name),
+                )
+                .reach(Reach::Batch));
+            }
+            if def.computed.is_some() {
+                return Err(SqlError::new(
+                    271,
+                    16,
+                    format!("The column \"{}\" cannot be modified because it is either a computed column or is the result of a UNION operator.", def.name),
+                )
+                .reach(Reach::Batch));
+            }
+            if out.iter().any(|o| o.column == Some(c)) {
+                return Err(SqlError::new(
+                    264,
+                    16,
+                    format!("The column name '{}' is specified more than once in the SET clause or column list of an INSERT.", def.name),
+                )
+                .reach(Reach::Batch));
+            }
+        }
+        let (variable, variable_ty) = match &s.variable {
+            Some(v) => {
+                let (i, ty) = b.ctx.variable(v)?;
+                (Some(i), ty)
+            }
+            None => (None, SqlType::Null),
+        };
+        let mut expr = match (&s.expr, column) {
+            (Expr::Default, Some(c)) => writer.defaults[c]
+                .clone()
+                .unwrap_or_else(|| TExpr::constant(Value::Null, SqlType::Null)),
+            (e, _) => b.value(e)?,
+        };
+        if let Some(op) = s.op {
+            let current = match (&s.column, &s.variable) {
+                (Some(_), _) => own_column(b, writer, column.unwrap_or(0)),
+                (None, Some(v)) => b.value(&Expr::Var(v.clone()))?,
+                (None, None) => return Err(unsupported("this assignment")),
+            };
+            expr = crate::tds::bind::arithmetic(op, current, expr)?;
+        }
+        if let Some(c) = column {
+            let to = writer.def.columns[c].ty;
+            if !convert::implicit_allowed(expr.ty, to) {
+                return Err(convert::clash(expr.ty, to));
+            }
+        }
+        out.push(BoundSet { column, variable, expr, variable_ty });
+    }
+    Ok(out)
+}
+
+fn own_column(b: &mut Binder<'_, '_>, writer: &Writer, column: usize) -> TExpr {
+    let source = b
+        .scope()
+        .sources
+        .iter()
+        .position(|s| matches!(s.rows, Rows::Table { id, .. } if id == writer.def.id))
+        .unwrap_or(0);
+    let col = &base_columns(&writer.def)[column];
+    TExpr {
+        ty: col.ty,
+        label: col.label,
+        nullable: col.nullable,
+        kind: Kind::Column { depth: 0, source, column },
+    }
+}
+
+pub(crate) fn update(ctx: &mut Ctx<'_>, u: &Update) -> Result<Outcome> {
+    let top = top_of(ctx, u.top.as_ref())?;
+    let (m, (sets, output)) =
+        modify(ctx, &u.ctes, &u.target, &u.from, u.filter.as_ref(), "UPDATE", |b, writer, _| {
+            let sets = bind_sets(b, writer, &u.sets)?;
+            let output = bound_output(b, writer, u.output.as_ref())?;
+            let read = sets.iter().map(|s| s.expr.clone()).collect();
+            Ok(((sets, output), read))
+        })?;
+    let changes = collect(ctx, &m, top)?;
+    let mut out = Outcome { count: count(changes.len()), ..Outcome::default() };
+    for change in changes {
+        let env = Env { tuple: &change.tuple, ..Env::default() };
+        let mut row = change.old.to_vec();
+        for s in &sets {
+            let v = value(ctx, &s.expr, &env)?;
+            let mut stored = v.clone();
+            if let Some(c) = s.column {
+                stored = m.writer.store(ctx, c, &v, s.expr.ty, "UPDATE")?;
+                row[c] = stored.clone();
+            }
+            if let Some(i) = s.variable {
+                let from = s.column.map_or(s.expr.ty, |c| m.writer.def.columns[c].ty);
+                ctx.sess.vars[i].value = convert::cast(&stored, from, s.variable_ty, None)?;
+            }
+        }
+        m.writer.compute(ctx, &mut row)?;
+        let new: Row = Arc::from(row);
+        m.writer.change(ctx, change.id, &change.old, Some(new.clone()))?;
+        if let Some(o) = &output {
+            let mut tuple = change.tuple;
+            tuple.push(Some(Cell { row: new, id: change.id }));
+            tuple.push(Some(Cell { row: change.old, id: change.id }));
+            o.emit(ctx, &tuple, &mut out)?;
+        }
+    }
+    if let Some(o) = output.filter(|o| o.into.is_none()) {
+        out.columns = Some(o.columns);
+    }
+    check_changed(ctx, "UPDATE")?;
+    Ok(out)
+}
+
+fn bound_output(
+    b: &mut Binder<'_, '_>,
+    writer: &Writer,
+    output: Option<&Output>,
+) -> Result<Option<BoundOutput>> {
+    let Some(o) = output else { return Ok(None) };
+    add_output_sources(b, &writer.def);
+    let (items, columns) = bind_output(b, o)?;
+    let into = output_into(b.ctx, o, items.len())?;
+    Ok(Some(BoundOutput { items, columns, into }))
+}
+
+pub(crate) fn delete(ctx: &mut Ctx<'_>, d: &Delete) -> Result<Outcome> {
+    let top = top_of(ctx, d.top.as_ref())?;
+    let (m, output) =
+        modify(ctx, &d.ctes, &d.target, &d.from, d.filter.as_ref(), "DELETE", |b, writer, _| {
+            let output = bound_output(b, writer, d.output.as_ref())?;
+            Ok((output, Vec::new()))
+        })?;
+    let changes = collect(ctx, &m, top)?;
+    let mut out = Outcome { count: count(changes.len()), ..Outcome::default() };
+    for change in changes {
+        m.writer.change(ctx, change.id, &change.old, None)?;
+        if let Some(o) = &output {
+            let mut tuple = change.tuple;
+            tuple.push(None);
+            tuple.push(Some(Cell { row: change.old, id: change.id }));
+            o.emit(ctx, &tuple, &mut out)?;
+        }
+    }
+    if let Some(o) = output.filter(|o| o.into.is_none()) {
+        out.columns = Some(o.columns);
+    }
+    check_changed(ctx, "DELETE")?;
+    Ok(out)
+}
+
+pub(crate) fn truncate(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<Outcome> {
+    let (db, def) =
+        find_table(ctx, name).map_err(|e| if e.number == 208 { missing_table(name) } else { e })?;
+    if ctx.require(db, "ALTER", &def).is_err() {
+        return Err(missing_table(name));
+    }
+    query::lock_table(ctx, def.id, true)?;
+    let catalog = ctx.state.catalog.clone();
+    let referenced = catalog
+        .databases
+        .iter()
+        .flat_map(|d| d.tables.values())
+        .any(|t| t.foreign_keys.iter().any(|f| f.table == def.id && t.id != def.id));
+    if referenced {
+        return Err(SqlError::new(
+            4712,
+            16,
+            format!(
+                "Cannot truncate table '{}' because it is being referenced by a FOREIGN KEY constraint.",
+                name.display()
+            ),
+        ));
+    }
+    replace_storage(ctx, &def);
+    Ok(Outcome::default())
+}
+
+fn missing_table(name: &ObjName) -> SqlError {
+    SqlError::new(
+        4701,
+        16,
+        format!(
+            "Cannot find the object \"{}\" because it does not exist or you do not have permissions.",
+            name.display()
+        ),
+    )
+}
+
+/// Gives a table empty storage, keeping the old for a rollback.
+pub(crate) fn replace_storage(ctx: &mut Ctx<'_>, def: &TableDef) {
+    let fresh = TableData::new(def, &crate::tds::engine::state::filter_of(def));
+    let old = ctx.state.tables.insert(def.id, fresh);
+    ctx.state.push_undo(ctx.sess.id, Undo::Storage(def.id, old.map(Box::new)));
+}
+
+/// SELECT ... INTO: a new table with the columns of the query, and its rows.
+pub(crate) fn select_into(ctx: &mut Ctx<'_>, q: &Query, name: &ObjName) -> Result<Outcome> {
+    let mut q = q.clone();
+    let SetExpr::Select(s) = &mut q.body else {
+        return Err(unsupported("SELECT INTO with a set operator"));
+    };
+    s.into = None;
+    let plan = Binder::new(ctx).query(&q)?;
+    if find_object(ctx, name)?.is_some() {
+        return Err(super::ddl::already_there(&name.name));
+    }
+    let mut columns: Vec<Column> = Vec::new();
+    for (i, c) in plan.columns.iter().enumerate() {
+        if c.name.is_empty() {
+            return Err(SqlError::new(
+                1038,
+                15,
+                "An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name.",
+            )
+            .reach(Reach::Batch));
+        }
+        if columns.iter().any(|x| same(&x.name, &c.name)) {
+            return Err(super::ddl::duplicate_column(&c.name, &name.name));
+        }
+        if let crate::tds::bind::Label::Conflict(..) = c.label {
+            return Err(SqlError::new(
+                451,
+                16,
+                format!(
+                    "Cannot resolve collation conflict for column {} in SELECT statement.",
+                    i + 1
+                ),
+            )
+            .reach(Reach::Batch));
+        }
+        columns.push(Column {
+            id: i32::try_from(i + 1).unwrap_or(i32::MAX),
+            name: c.name.clone(),
+            ty: if c.ty == SqlType::Null { SqlType::Int } else { c.ty },
+            collation: if c.ty.is_text() { c.label.coll() } else { None },
+            nullable: c.nullable,
+            identity: c.identity.then_some((1, 1)),
+            computed: None,
+            default: None,
+        });
+    }
+    let rows = query::rows(ctx, &plan, None)?;
+    let def = super::ddl::create_plain(ctx, name, columns)?;
+    let id: ObjectId = def.id;
+    for row in &rows {
+        if let Some(data) = ctx.state.tables.get_mut(&id) {
+            let at = data.allocate();
+            ctx.state.set_row(ctx.sess.id, id, at, Some(row.clone()));
+        }
+    }
+    Ok(Outcome { count: count(rows.len()), ..Outcome::default() })
+}

@@ -1,0 +1,4 @@
+//! The double answers as SQL Server documents, asked through an unmodified `tiberius`.
+
+mod client;
+mod protocol;
