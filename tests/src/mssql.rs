@@ -1,13 +1,21 @@
 //! The SQL Server that the tests run against: `ETL_TEST_MSSQL_URL` when set, a container where an
 //! engine has the image, otherwise the double in this process.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use etl_sql::mssql::connect::Connection;
 use etl_sql::mssql::{MssqlConfig, Tls};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::runners::AsyncRunner;
+use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tiberius::ColumnData;
+use tokio::sync::OnceCell;
+
+use crate::tds;
 
 /// A database of its own for one test.
 #[derive(Debug, Clone)]
@@ -161,9 +169,99 @@ fn timestamp_text(at: tiberius::time::DateTime2) -> String {
     format!("{}T{}", date_text(date.days()), time_text(time.increments(), time.scale()))
 }
 
-async fn server() -> MssqlConfig {
-    let url = std::env::var("ETL_TEST_MSSQL_URL").expect("ETL_TEST_MSSQL_URL");
-    let mut config = MssqlConfig::from_url(&SecretString::from(url)).expect("ETL_TEST_MSSQL_URL");
+/// Which server this run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The one that `ETL_TEST_MSSQL_URL` names.
+    Url,
+    /// A container of Microsoft's image.
+    Container,
+    /// The double in this process.
+    Double,
+}
+
+/// Microsoft's image; used where a Docker engine has it, never pulled.
+const IMAGE: (&str, &str) = ("mcr.microsoft.com/mssql/server", "2022-CU14-ubuntu-22.04");
+const CONTAINER_PASSWORD: &str = "Etl-tests-0nly!";
+
+static SERVER: OnceCell<(Kind, MssqlConfig)> = OnceCell::const_new();
+static DOUBLE: OnceLock<tds::Handle> = OnceLock::new();
+static CONTAINER: OnceCell<ContainerAsync<GenericImage>> = OnceCell::const_new();
+
+/// Which server this run has.
+pub async fn kind() -> Kind {
+    started().await.0
+}
+
+/// The server with an administrator's login.
+pub async fn server() -> MssqlConfig {
+    started().await.1.clone()
+}
+
+async fn started() -> &'static (Kind, MssqlConfig) {
+    SERVER.get_or_init(start).await
+}
+
+async fn start() -> (Kind, MssqlConfig) {
+    if let Ok(url) = std::env::var("ETL_TEST_MSSQL_URL") {
+        return (Kind::Url, reachable(config(&url)).await);
+    }
+    if has_image() {
+        return (Kind::Container, start_container().await);
+    }
+    let double = tds::Server::start(tds::Options::default()).expect("the double starts");
+    let config = config(&double.url());
+    drop(DOUBLE.set(double));
+    (Kind::Double, config)
+}
+
+/// Settings from a URL, whose options other drivers' tools write are left out.
+fn config(url: &str) -> MssqlConfig {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let mut config = MssqlConfig::from_url(&SecretString::from(url)).expect("the test server's URL");
     config.tls = Tls::TrustServerCertificate;
+    config
+}
+
+/// The same settings with or without TLS, whichever the server takes.
+async fn reachable(config: MssqlConfig) -> MssqlConfig {
+    if Connection::open(&config).await.is_ok() {
+        return config;
+    }
+    let plain = MssqlConfig { tls: Tls::Disable, ..config.clone() };
+    if Connection::open(&plain).await.is_ok() { plain } else { config }
+}
+
+fn has_image() -> bool {
+    let image = format!("{}:{}", IMAGE.0, IMAGE.1);
+    std::process::Command::new("docker")
+        .args(["image", "inspect", &image])
+        .output()
+        .is_ok_and(|done| done.status.success())
+}
+
+async fn start_container() -> MssqlConfig {
+    let container = CONTAINER
+        .get_or_init(|| async {
+            GenericImage::new(IMAGE.0, IMAGE.1)
+                .with_exposed_port(1433.tcp())
+                .with_wait_for(WaitFor::message_on_stdout("Recovery is complete"))
+                .with_env_var("ACCEPT_EULA", "Y")
+                .with_env_var("MSSQL_PID", "Developer")
+                .with_env_var("MSSQL_SA_PASSWORD", CONTAINER_PASSWORD)
+                .with_startup_timeout(Duration::from_mins(3))
+                .start()
+                .await
+                .expect("the SQL Server container")
+        })
+        .await;
+    let host = container.get_host().await.expect("the container's host");
+    let port = container.get_host_port_ipv4(1433).await.expect("the container's port");
+    let password = CONTAINER_PASSWORD.replace('!', "%21");
+    let config = config(&format!("mssql://sa:{password}@{host}:{port}/master"));
+    let deadline = Instant::now() + Duration::from_mins(2);
+    while Connection::open(&config).await.is_err() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
     config
 }
