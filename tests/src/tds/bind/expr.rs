@@ -265,7 +265,13 @@ impl Binder<'_, '_> {
                 });
             }
         }
-        if qualifier.is_empty() {
+        let known = self
+            .scopes
+            .iter()
+            .filter(|s| !s.closed)
+            .flat_map(|s| &s.sources)
+            .any(|s| s.answers_to(qualifier));
+        if qualifier.is_empty() || known {
             Err(invalid_column(name))
         } else {
             Err(SqlError::new(

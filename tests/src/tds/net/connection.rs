@@ -367,7 +367,10 @@ fn handle(
 ) -> bool {
     match incoming {
         Incoming::Attention => {
-            // Nothing ran: only acknowledge. What ran has been answered already.
+            if std::mem::take(&mut runner.attention_answered) {
+                return true;
+            }
+            // Nothing runs: only acknowledge.
             runner.sess.cancel.store(false, Ordering::SeqCst);
             runner.tokens.attention();
         }
@@ -393,6 +396,11 @@ fn handle(
                 }
             }
         }
+    }
+    if !runner.attention_answered && runner.sess.cancel.swap(false, Ordering::SeqCst) {
+        // The request was cancelled while it ran: its answer acknowledges that.
+        runner.attention_answered = true;
+        runner.tokens.attention();
     }
     let answer = std::mem::take(&mut runner.answer);
     let message = std::mem::take(&mut runner.tokens.buf);

@@ -75,6 +75,16 @@ impl Tokens {
         self.pending = Some(Pending { token, status, command, rows });
     }
 
+    /// Marks the last DONE written as followed by another.
+    fn reopen(&mut self) {
+        const DONE_LENGTH: usize = 13;
+        if let Some(at) = self.buf.len().checked_sub(DONE_LENGTH) {
+            if matches!(self.buf[at], DONE | DONE_PROC) {
+                self.buf[at + 1] |= 1;
+            }
+        }
+    }
+
     /// Ends the answer of a batch.
     pub(crate) fn finish_batch(&mut self) {
         if self.pending.is_none() || self.failed {
@@ -96,6 +106,7 @@ impl Tokens {
     /// Acknowledges an Attention.
     pub(crate) fn attention(&mut self) {
         self.flush_pending(true);
+        self.reopen();
         self.pending = Some(Pending { token: DONE, status: ATTENTION, command: 0, rows: 0 });
         self.flush_pending(false);
     }

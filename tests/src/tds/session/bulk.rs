@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::control::Runner;
 use crate::tds::bind::find_table;
 use crate::tds::engine::catalog::TableDef;
-use crate::tds::error::{Reach, Result, SqlError, invalid_column};
+use crate::tds::error::{Reach, Result, SqlError, invalid_column, overflow};
 use crate::tds::exec::Ctx;
 use crate::tds::exec::constraints::check_changed;
 use crate::tds::exec::dml::Writer;
@@ -86,6 +86,20 @@ fn wrong_type(column: usize) -> SqlError {
     SqlError::new(4816, 16, format!("Invalid column type from bcp client for colid {column}."))
 }
 
+fn out_of_range(column: usize, ty: SqlType) -> SqlError {
+    if matches!(ty, SqlType::Decimal(..)) {
+        return overflow("numeric to data type numeric").state(8);
+    }
+    SqlError::new(
+        7339,
+        16,
+        format!(
+            "Invalid data for column {column} of the bulk load: the value is outside the range of {}.",
+            ty.declaration()
+        ),
+    )
+}
+
 /// The rows of a bulk-load message.
 fn decode(message: &[u8], columns: &[(usize, SqlType)]) -> Result<Vec<Vec<(Value, SqlType)>>> {
     let mut r = Reader::new(message);
@@ -123,15 +137,7 @@ fn decode(message: &[u8], columns: &[(usize, SqlType)]) -> Result<Vec<Vec<(Value
                 for (i, (wire, ty)) in wires.iter().enumerate() {
                     let v = wire.value(&mut r, i + 1)?;
                     if !in_range(&v, *ty) {
-                        return Err(SqlError::new(
-                            7339,
-                            16,
-                            format!(
-                                "Invalid data for column {} of the bulk load: the value is outside the range of {}.",
-                                i + 1,
-                                ty.declaration()
-                            ),
-                        ));
+                        return Err(out_of_range(i + 1, *ty));
                     }
                     row.push((v, *ty));
                 }

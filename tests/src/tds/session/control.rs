@@ -48,6 +48,8 @@ pub(crate) struct Runner {
     pub(crate) tokens: Tokens,
     pub(crate) answer: Answer,
     pub(crate) bulk: Option<BulkTarget>,
+    /// The Attention that follows was answered with the request it cancelled.
+    pub(crate) attention_answered: bool,
     try_depth: u32,
     /// The text of the batch has run; what ends with it may go.
     batch_over: bool,
@@ -69,6 +71,7 @@ impl Runner {
             tokens,
             answer: Answer::default(),
             bulk: None,
+            attention_answered: false,
             try_depth: 0,
             batch_over: false,
             escaped: None,

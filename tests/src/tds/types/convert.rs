@@ -398,7 +398,8 @@ pub(crate) fn temporal(days: i32, ticks: u64, offset: Option<i16>, to: SqlType) 
             Value::DateTime(d, t)
         }
         _ => {
-            let minutes = (ticks + 30 * SECOND - 1) / (60 * SECOND);
+            // 29.999 seconds and more round up.
+            let minutes = (ticks + 30 * SECOND + 10_000) / (60 * SECOND);
             let (d, t) =
                 if minutes >= 1440 { (days + 1, 0) } else { (days, minutes * 60 * SECOND) };
             if !(datetime::DAYS_1900..=datetime::DAYS_1900 + 65_535).contains(&d) {
