@@ -10,7 +10,7 @@
 //! ```
 //!
 //! This crate knows no database, no file and no environment variable. Connectors live in
-//! `etl-sources` and `etl-sinks`; each proves itself with the suites in [`testing`].
+//! `etl-sources` and `etl-sinks`; each proves itself with the suites in `testing` (feature `testing`).
 
 pub mod batch;
 pub mod connector;

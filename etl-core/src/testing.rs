@@ -1,6 +1,6 @@
 //! What connectors prove themselves with, and what the engine is tested against.
 //!
-//! * [`sink_contract`] and [`source_contract`]: suites that every connector runs on a fixture of
+//! * [`sink_contract()`] and [`source_contract()`]: suites that every connector runs on a fixture of
 //!   its own.
 //! * [`MemorySource`] and [`MemorySink`]: models of two database servers, with transactions that
 //!   commit late and outcomes that nobody knows. They keep the contracts.

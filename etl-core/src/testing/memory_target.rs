@@ -148,7 +148,7 @@ impl MemoryTarget {
         let mut state = self.state();
         match state.checkpoint.stands(batch, fence, check) {
             Stands::Here => {}
-            Stands::OneFurther => return Ok(state.checkpoint.last),
+            Stands::OneFurther => return Ok(state.checkpoint.counts()),
             Stands::Elsewhere => {
                 return Err(Error::fenced("another run or a person moved the checkpoint"));
             }
@@ -254,7 +254,7 @@ impl State {
         let rows = counts.inserted + counts.updated + counts.deleted;
         let stored = &mut self.checkpoint;
         stored.sequence += 1;
-        stored.last = *counts;
+        stored.last = (stored.sequence, *counts);
         stored.position = Some(batch.position.as_str().to_owned());
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);

@@ -23,8 +23,8 @@ pub(super) struct Stored {
     pub(super) lease_until: Option<Instant>,
     pub(super) renewals: u64,
     pub(super) busy_since: Option<Instant>,
-    /// What the last commit did.
-    pub(super) last: Counts,
+    /// What the last commit did, and the sequence that it left.
+    pub(super) last: (i64, Counts),
 }
 
 /// What a commit compares before it writes.
@@ -87,6 +87,13 @@ impl Stored {
             }
             _ => Stands::Elsewhere,
         }
+    }
+
+    /// What the commit did that moved the checkpoint to where it stands; nothing, if a claim did
+    /// (then the batch had no row that the next sweep does not read again: the position is the
+    /// one that was there before).
+    pub(super) fn counts(&self) -> Counts {
+        if self.last.0 == self.sequence { self.last.1 } else { Counts::default() }
     }
 
     pub(super) fn hold(&mut self, ttl: Duration) {
