@@ -1,4 +1,5 @@
 //! SQLite as source and as sink: the contracts, and what only SQLite can get wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod contract;
 mod horizon;

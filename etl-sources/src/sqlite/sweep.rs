@@ -134,13 +134,11 @@ impl Sweep {
         let mut rows = sqlx::query_with(AssertSqlSafe(statement), values).fetch(connection);
         while let Some(row) = rows.next().await {
             let row = row.map_err(|cause| error::classify(cause, "reading rows"))?;
-            view.take(&mut reading, row)?;
+            if !view.take(&mut reading, row)? {
+                break;
+            }
             if reading.is_full(*limits) {
                 send(batches, view.batch(&mut reading)?).await?;
-            }
-            // What lies above the horizon is delivered early; too much of it may wait.
-            if reading.early >= settings.stream.config.cursor.max_reread {
-                break;
             }
         }
         drop(rows);
@@ -199,14 +197,20 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn take(&self, reading: &mut Reading, row: SqliteRow) -> Result<()> {
+    /// Takes a row; false if it must wait: what lies above the horizon is delivered early, and
+    /// read again, but not without bound.
+    fn take(&self, reading: &mut Reading, row: SqliteRow) -> Result<bool> {
         let moment = self.moment(&row)?;
+        let early = self.place.h.is_none_or(|h| moment >= h);
+        if early && reading.early >= self.settings.stream.config.cursor.max_reread {
+            return Ok(false);
+        }
         reading.columns.push(&row).map_err(|(column, why)| self.refused(&row, &column, &why))?;
         reading.read += 1;
         reading.reread += u64::from(self.place.high.is_some_and(|high| moment <= high));
-        reading.early += u64::from(self.place.h.is_none_or(|h| moment >= h));
+        reading.early += u64::from(early);
         reading.last = Some((moment, row));
-        Ok(())
+        Ok(true)
     }
 
     /// The row's cursor, which must have the form of all others.

@@ -174,3 +174,39 @@ async fn the_check_says_what_does_not_set_the_cursor() {
     assert_eq!(bad.len(), 1, "{bad:?}");
     assert!(bad[0].detail.contains("CREATE TRIGGER"), "{}", bad[0]);
 }
+
+#[tokio::test]
+async fn rows_above_the_horizon_wait_when_there_are_too_many() {
+    let file = File::with(TABLE).await;
+    file.run("INSERT INTO orders (updated_at) VALUES ('2020-01-02T03:04:05.000Z')").await;
+    for _ in 0..5 {
+        file.run("INSERT INTO orders DEFAULT VALUES").await;
+    }
+    for (most, expected) in [(0, 1), (2, 3), (9, 6)] {
+        let stream = orders("upsert", &json!({ "column": "updated_at", "max_reread": most }));
+        assert_eq!(next(&file, &stream, &mut None).await, expected, "at most {most} early");
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_that_goes_on_keeps_its_horizon() {
+    let file = File::with(
+        "CREATE TABLE orders (
+           id INTEGER PRIMARY KEY, updated_at DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP);
+         CREATE INDEX orders_updated_at ON orders (updated_at);
+         INSERT INTO orders (id) VALUES (5), (9)",
+    )
+    .await;
+    let stream = by_horizon("upsert");
+    let one = BatchLimits { rows: 1, ..BatchLimits::default() };
+    let source = file.source(&stream);
+    let first = sweep(&*source, None, one).await.unwrap();
+    let mut at = Some(first[0].position.clone());
+    // In the same second a row with a smaller key commits: behind the place where it goes on.
+    file.run("INSERT INTO orders SELECT 3, updated_at FROM orders WHERE id = 5").await;
+    seconds(2).await;
+    file.run("INSERT INTO orders (id) VALUES (10)").await;
+    seconds(4).await;
+    assert_eq!(next(&file, &stream, &mut at).await, 2, "the rest of the sweep");
+    assert_eq!(next(&file, &stream, &mut at).await, 4, "the next sweep");
+}
