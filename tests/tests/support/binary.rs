@@ -178,10 +178,10 @@ fn read_request(stream: &mut std::net::TcpStream) -> (String, Vec<u8>) {
         if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
             break;
         }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().unwrap();
-            }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().unwrap();
         }
         head.push_str(&line);
     }
