@@ -3,4 +3,5 @@
 
 pub mod mssql;
 pub mod postgres;
+pub mod proxy;
 pub mod tds;

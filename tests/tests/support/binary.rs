@@ -11,21 +11,37 @@ use serde_json::Value;
 /// Where `etl-job` is: `ETL_JOB_BIN`, or built now, once, where this test's own binary lies.
 pub(crate) fn etl_job() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        if let Some(path) = std::env::var_os("ETL_JOB_BIN") {
-            return PathBuf::from(path);
-        }
+    PATH.get_or_init(|| match std::env::var_os("ETL_JOB_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => built().join("etl-job"),
+    })
+}
+
+/// Where `mssql-init` is, in the same way.
+pub(crate) fn mssql_init() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| match std::env::var_os("MSSQL_INIT_BIN") {
+        Some(path) => PathBuf::from(path),
+        None => built().join("mssql-init"),
+    })
+}
+
+/// The folder of the programs, all of them built: one alone would be built with other features of
+/// its dependencies, so with all of them anew.
+fn built() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
         // <target>/<profile>/deps/integration-…
         let own = std::env::current_exe().unwrap();
         let profile = own.ancestors().nth(2).unwrap();
         let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        build.args(["build", "--quiet", "--package", "etl-job", "--target-dir"]);
+        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]);
         build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
         if profile.ends_with("release") {
             build.arg("--release");
         }
-        assert!(build.status().unwrap().success(), "etl-job could not be built");
-        profile.join("etl-job")
+        assert!(build.status().unwrap().success(), "the programs could not be built");
+        profile.to_owned()
     })
 }
 
