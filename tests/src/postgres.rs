@@ -2,7 +2,8 @@
 //! this process alone, thrown away when the process ends, however it ends.
 //!
 //! Of a server at `ETL_TEST_PG_URL` the tests want a superuser's URL,
-//! `max_prepared_transactions` of at least 10, and they make databases and roles there.
+//! passwords asked of every other role, `max_prepared_transactions` of at least 10; they make
+//! databases and roles there.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test without a server is to stop")]
 
