@@ -126,13 +126,15 @@ impl MssqlSink {
 
     /// The checkpoint is not at our fence: either an earlier try of ours had committed, or
     /// somebody else moved it. The commit batch has waited for the pipeline's lock, so no
-    /// earlier transaction of ours is still under way.
-    async fn resolve(&mut self, fence: &Fence, error: Error) -> Result<Counts> {
+    /// earlier transaction of ours is still under way. A claim of ours that arrived late bumps
+    /// the sequence too, but leaves the position.
+    async fn resolve(&mut self, batch: &Batch, fence: &Fence, error: Error) -> Result<Counts> {
         let mut connection = self.link.take().await?;
         let doing = self.doing("looking whether an earlier try had committed");
         let row = look(&mut connection, &self.link, &doing).await?;
         let ours = value::<Uuid>(&row, "run_id")? == Some(fence.run)
-            && required::<i64>(&row, "sequence")? == fence.sequence + 1;
+            && required::<i64>(&row, "sequence")? == fence.sequence + 1
+            && value::<&str>(&row, "position")? == Some(batch.position.as_str());
         if !ours {
             return Err(Error::fenced(format!(
                 "{}: another run or a person moved the checkpoint; nothing of this batch was written",
@@ -200,7 +202,7 @@ impl Sink for MssqlSink {
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         match self.send_commit(batch, fence).await {
-            Err(error) if error.class() == Class::Fenced => self.resolve(fence, error).await,
+            Err(error) if error.class() == Class::Fenced => self.resolve(batch, fence, error).await,
             other => other,
         }
     }
