@@ -86,14 +86,14 @@ async fn no_row_is_lost_to_a_late_commit_while_runs_fire() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_load_that_its_deadline_stops_again_and_again_finishes() {
     let mut shop = Shop::open(20_000, "upsert").await;
-    shop.file["limits"]["batch"]["rows"] = 200.into();
+    shop.file["limits"]["batch"]["rows"] = 50.into();
     shop.write();
     let mut open = shop.source.connect().await;
     postgres::run(&mut open, "BEGIN; INSERT INTO public.orders VALUES (5000001, 'open', 'confirmed', 1, 'EUR')").await;
     let began = Instant::now();
     let mut stopped = 0;
     loop {
-        let summary = shop.job("run", &["--json", "--deadline", "1s"]).expect(0).last();
+        let summary = shop.job("run", &["--json", "--deadline", "700ms"]).expect(0).last();
         if summary["outcome"] == "success" {
             break;
         }

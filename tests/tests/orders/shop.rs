@@ -244,4 +244,4 @@ const TABLE: &str = "CREATE TABLE public.orders (
 const WANTED: &str = r#"SELECT id::text, customer, status, amount::text, currency::text, note,
    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
    to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-   FROM public.orders WHERE status = 'confirmed' ORDER BY id"#;
+   FROM public.orders AS o WHERE status = 'confirmed' ORDER BY o.id"#;

@@ -40,7 +40,9 @@ fn built() -> &'static Path {
         if profile.ends_with("release") {
             build.arg("--release");
         }
-        assert!(build.status().unwrap().success(), "the programs could not be built");
+        let built = build.output().unwrap();
+        let said = String::from_utf8_lossy(&built.stderr);
+        assert!(built.status.success(), "the programs could not be built: {said}");
         profile.to_owned()
     })
 }
