@@ -218,7 +218,8 @@ async fn start() -> (Kind, MssqlConfig) {
 /// Settings from a URL, whose options other drivers' tools write are left out.
 fn config(url: &str) -> MssqlConfig {
     let url = url.split(['?', '#']).next().unwrap_or_default();
-    let mut config = MssqlConfig::from_url(&SecretString::from(url)).expect("the test server's URL");
+    let mut config =
+        MssqlConfig::from_url(&SecretString::from(url)).expect("the test server's URL");
     config.tls = Tls::TrustServerCertificate;
     config
 }

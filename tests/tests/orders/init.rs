@@ -48,7 +48,8 @@ async fn a_dry_run_prints_every_statement_and_changes_nothing() {
     let output = command.arg("--dry-run").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success());
-    for part in ["CREATE TABLE [dbo].[orders]", "[customer] nvarchar(120) NOT NULL", "GRANT SELECT"] {
+    for part in ["CREATE TABLE [dbo].[orders]", "[customer] nvarchar(120) NOT NULL", "GRANT SELECT"]
+    {
         assert!(text.contains(part), "{part} in: {text}");
     }
     assert!(!text.contains("Job-pass"), "a password in: {text}");

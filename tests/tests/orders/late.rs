@@ -50,7 +50,11 @@ async fn no_row_is_lost_to_a_late_commit_while_runs_fire() {
     let shop = Shop::unprepared(1000, "upsert").await;
     // Open since before the first load.
     let mut early = shop.source.connect().await;
-    postgres::run(&mut early, "BEGIN; INSERT INTO public.orders VALUES (5000001, 'early', 'confirmed', 1, 'EUR')").await;
+    postgres::run(
+        &mut early,
+        "BEGIN; INSERT INTO public.orders VALUES (5000001, 'early', 'confirmed', 1, 'EUR')",
+    )
+    .await;
     shop.init().expect(0);
     let stop = Arc::new(AtomicBool::new(false));
     let next = Arc::new(AtomicI64::new(1_000_000));
@@ -64,7 +68,11 @@ async fn no_row_is_lost_to_a_late_commit_while_runs_fire() {
     postgres::run(&mut early, "COMMIT").await;
     // One that stays open over four runs, and one that is prepared.
     let mut open = shop.source.connect().await;
-    postgres::run(&mut open, "BEGIN; INSERT INTO public.orders VALUES (5000002, 'open', 'confirmed', 1, 'EUR')").await;
+    postgres::run(
+        &mut open,
+        "BEGIN; INSERT INTO public.orders VALUES (5000002, 'open', 'confirmed', 1, 'EUR')",
+    )
+    .await;
     shop.source
         .execute("BEGIN; INSERT INTO public.orders VALUES (5000003, 'prepared', 'confirmed', 1, 'EUR'); PREPARE TRANSACTION 'p'")
         .await;
@@ -89,7 +97,11 @@ async fn a_first_load_that_its_deadline_stops_again_and_again_finishes() {
     shop.file["limits"]["batch"]["rows"] = 50.into();
     shop.write();
     let mut open = shop.source.connect().await;
-    postgres::run(&mut open, "BEGIN; INSERT INTO public.orders VALUES (5000001, 'open', 'confirmed', 1, 'EUR')").await;
+    postgres::run(
+        &mut open,
+        "BEGIN; INSERT INTO public.orders VALUES (5000001, 'open', 'confirmed', 1, 'EUR')",
+    )
+    .await;
     let began = Instant::now();
     let mut stopped = 0;
     loop {

@@ -42,7 +42,12 @@ async fn a_target_of_another_shape_is_refused_with_every_column_that_differs() {
     refused(
         &shop,
         65,
-        &["column amount is decimal(18,1)", "column currency (nvarchar(6)) is missing", "column extra is NOT NULL", "Nothing was written"],
+        &[
+            "column amount is decimal(18,1)",
+            "column currency (nvarchar(6)) is missing",
+            "column extra is NOT NULL",
+            "Nothing was written",
+        ],
     );
 }
 
@@ -52,7 +57,9 @@ async fn a_value_that_does_not_fit_is_told_by_column_and_key_and_nothing_is_writ
     shop.stream(|stream| stream["columns"] = serde_json::json!({ "note": "varchar(100)" }));
     shop.init().expect(0);
     shop.source
-        .execute("UPDATE public.orders SET note = repeat('x', 101), status = 'confirmed' WHERE id = 7")
+        .execute(
+            "UPDATE public.orders SET note = repeat('x', 101), status = 'confirmed' WHERE id = 7",
+        )
         .await;
     refused(&shop, 65, &["column note", "id=7", "101 characters"]);
     assert!(shop.found().await.is_empty());
