@@ -2,9 +2,6 @@
 
 use std::cmp::Ordering;
 
-/// The largest unscaled value of `decimal(38, s)` plus one.
-pub(crate) const LIMIT: i128 = 10_i128.pow(38);
-
 /// `n` as a signed high and an unsigned low half.
 pub(crate) fn split(n: i128) -> (i64, u64) {
     let bytes = n.to_le_bytes();
