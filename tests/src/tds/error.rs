@@ -56,7 +56,7 @@ impl SqlError {
         self
     }
 
-    pub(crate) fn as_raised(mut self) -> Self {
+    pub(crate) fn into_raised(mut self) -> Self {
         self.raised = true;
         self
     }

@@ -1,7 +1,7 @@
 //! Bulk loads: every type and scale there and back, and what the server refuses.
 
 use tiberius::numeric::Numeric;
-use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, Time};
 use tiberius::{ColumnData, SqlBulkCopyOption, TokenRow};
 
 use super::client::{Sql, connect, fails, one, run, server};

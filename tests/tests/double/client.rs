@@ -28,7 +28,8 @@ pub(super) fn config_of(port: u16, user: &str, password: &str, database: &str) -
 pub(super) async fn connect_with(config: Config) -> tiberius::Result<Sql> {
     let tcp = TcpStream::connect(config.get_addr()).await?;
     tcp.set_nodelay(true)?;
-    Client::connect(config, tcp.compat_write()).await
+    // The client's future is large.
+    Box::pin(Client::connect(config, tcp.compat_write())).await
 }
 
 pub(super) async fn connect(server: &Handle) -> Sql {

@@ -231,7 +231,7 @@ async fn speed() {
             println!(
                 "  {:>6.0} ms  {}",
                 start.elapsed().as_secs_f64() * 1000.0,
-                &sql[..60.min(sql.len())]
+                sql.split(" WHERE ").next().unwrap_or(sql)
             );
         }
         let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -332,7 +332,17 @@ const ANSWERS: &[(&str, &str)] = &[
         "SELECT CAST(-0.005 AS decimal(4,2)), CAST('1234567890123456789012345678.0123456789' AS decimal(38,10)), CAST(99.995 AS decimal(5,2))",
         "-0.01,1234567890123456789012345678.0123456789,100.00",
     ),
-    ("SELECT @@ROWCOUNT, @@ERROR; SELECT @@NESTLEVEL", "1,0"),
+    ("SELECT pid FROM person; SELECT @@ROWCOUNT, @@ERROR", "1|2|3|4"),
+    (
+        "DECLARE @n int; UPDATE person SET boss = boss; SET @n = @@ROWCOUNT; SELECT @n, @@ROWCOUNT",
+        "4,1",
+    ),
+    ("UPDATE person SET boss = boss; SET NOCOUNT OFF; SELECT @@ROWCOUNT", "0"),
+    ("UPDATE person SET boss = boss; IF @@ROWCOUNT = 4 SELECT @@ROWCOUNT", "0"),
+    (
+        "EXEC('SET LOCK_TIMEOUT 77; SET XACT_ABORT ON'); SELECT @@LOCK_TIMEOUT, @@OPTIONS & 16384",
+        "-1,0",
+    ),
     (
         "SET NOCOUNT ON; SET XACT_ABORT ON; SET LOCK_TIMEOUT 5; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT @@LOCK_TIMEOUT, @@OPTIONS & 512",
         "5,512",
@@ -436,6 +446,9 @@ const ERRORS: &[(&str, u32)] = &[
     ("COMMIT", 3902),
     ("ROLLBACK", 3903),
     ("SAVE TRAN x", 628),
+    ("BEGIN TRAN a; ROLLBACK TRAN b", 6401),
+    ("ROLLBACK TRAN a", 3903),
+    ("SELECT CAST('2024-01-01T00:00:00.1234' AS datetime)", 241),
     ("THROW 51001, N'moved', 1", 51001),
     ("RAISERROR('boo', 16, 1)", 50000),
     ("EXEC nothing", 2812),
@@ -475,6 +488,7 @@ async fn what_is_wrong_or_not_supported_is_refused_with_the_servers_number() {
             continue;
         }
         let got = super::client::try_run(&mut c, sql).await.err().and_then(|e| e.code());
+        super::client::try_run(&mut c, "IF @@TRANCOUNT > 0 ROLLBACK").await.unwrap();
         if got != Some(expected) {
             wrong.push(format!("{sql}\n  got {got:?}, expected {expected}"));
         }

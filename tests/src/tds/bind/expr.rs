@@ -82,7 +82,6 @@ pub(crate) fn conjuncts(pred: Pred, out: &mut Vec<Pred>) {
             conjuncts(*a, out);
             conjuncts(*b, out);
         }
-        Pred::Const(true) => {}
         other => out.push(other),
     }
 }
@@ -207,7 +206,7 @@ impl Binder<'_, '_> {
                     kind: Kind::Subquery(Box::new(plan)),
                 })
             }
-            Expr::AtTimeZone(..) => Err(unsupported("AT TIME ZONE")),
+            Expr::AtTimeZone => Err(unsupported("AT TIME ZONE")),
             _ => Err(SqlError::new(
                 4145,
                 15,
@@ -497,13 +496,8 @@ fn number(text: &str) -> Result<TExpr> {
         return Ok(TExpr::constant(Value::Float(f), SqlType::Float));
     }
     let (n, scale) = decimal::parse(text).ok_or_else(|| syntax(text))?;
-    if scale == 0 && !text.contains('.') {
-        if i32::try_from(n).is_ok() {
-            return Ok(TExpr::constant(
-                Value::Int(i64::try_from(n).unwrap_or_default()),
-                SqlType::Int,
-            ));
-        }
+    if scale == 0 && !text.contains('.') && i32::try_from(n).is_ok() {
+        return Ok(TExpr::constant(Value::Int(i64::try_from(n).unwrap_or_default()), SqlType::Int));
     }
     let digits = u8::try_from(n.unsigned_abs().to_string().len()).unwrap_or(39);
     let precision = digits.max(scale).max(1);

@@ -138,7 +138,7 @@ impl Binder<'_, '_> {
             return self.date_function(name, args);
         }
         if let Some(row) = TABLE.iter().find(|r| r.0 == name) {
-            return self.from_table(row, args);
+            return self.tabled(row, args);
         }
         match (name, args) {
             ("ISNULL", [a, b]) => {
@@ -185,8 +185,8 @@ impl Binder<'_, '_> {
                     .collect();
                 self.value(&Expr::Case { operand: Some(Box::new(index.clone())), whens, otherwise: None })
             }
-            ("CONCAT", [_, _, ..]) => self.concat(args, body::concat, false),
-            ("CONCAT_WS", [_, _, _, ..]) => self.concat(args, body::concat_ws, true),
+            ("CONCAT", [_, _, ..]) => self.concat(args, body::concat),
+            ("CONCAT_WS", [_, _, _, ..]) => self.concat(args, body::concat_ws),
             ("UPPER" | "LOWER" | "LTRIM" | "RTRIM" | "TRIM" | "REVERSE", [a]) => {
                 let a = self.textual(a)?;
                 let body: Body = match name {
@@ -198,8 +198,7 @@ impl Binder<'_, '_> {
                     _ => body::reverse,
                 };
                 let ty = varying(a.ty);
-                let name = "text";
-                Ok(TExpr { ty, label: a.label, nullable: a.nullable, kind: Kind::Func { name, body, args: vec![a] } })
+                Ok(TExpr { ty, label: a.label, nullable: a.nullable, kind: Kind::Func { body, args: vec![a] } })
             }
             ("LEFT" | "RIGHT", [a, n]) => {
                 let a = self.textual(a)?;
@@ -209,7 +208,7 @@ impl Binder<'_, '_> {
                     ty: varying(a.ty),
                     label: a.label,
                     nullable: true,
-                    kind: Kind::Func { name: "LEFT or RIGHT", body, args: vec![a, n] },
+                    kind: Kind::Func { body, args: vec![a, n] },
                 })
             }
             ("SUBSTRING", [a, from, n]) => {
@@ -221,7 +220,7 @@ impl Binder<'_, '_> {
                     ty,
                     label: a.label,
                     nullable: true,
-                    kind: Kind::Func { name: "SUBSTRING", body: body::substring, args: vec![a, from, n] },
+                    kind: Kind::Func { body: body::substring, args: vec![a, from, n] },
                 })
             }
             ("REPLACE", [a, b, c]) => {
@@ -236,12 +235,12 @@ impl Binder<'_, '_> {
                 };
                 let mut label = merge(all[0].label, all[1].label, "replace")?;
                 label = merge(label, all[2].label, "replace")?;
-                let body: Body = if label.coll().is_some_and(|c| c.is_case_sensitive()) {
+                let body: Body = if label.coll().is_some_and(super::super::types::collation::Coll::is_case_sensitive) {
                     body::replace
                 } else {
                     body::replace_ignoring_case
                 };
-                Ok(TExpr { ty, label, nullable: true, kind: Kind::Func { name: "REPLACE", body, args: all.to_vec() } })
+                Ok(TExpr { ty, label, nullable: true, kind: Kind::Func { body, args: all.to_vec() } })
             }
             ("REPLICATE", [a, n]) => {
                 let a = self.textual(a)?;
@@ -256,7 +255,7 @@ impl Binder<'_, '_> {
                     ty,
                     label: a.label,
                     nullable: true,
-                    kind: Kind::Func { name: "REPLICATE", body: body::replicate, args: vec![a, n] },
+                    kind: Kind::Func { body: body::replicate, args: vec![a, n] },
                 })
             }
             ("SPACE", [n]) => {
@@ -266,7 +265,7 @@ impl Binder<'_, '_> {
                     ty: SqlType::VarChar(Len::N(8000)),
                     label,
                     nullable: true,
-                    kind: Kind::Func { name: "SPACE", body: body::space, args: vec![n] },
+                    kind: Kind::Func { body: body::space, args: vec![n] },
                 })
             }
             ("STUFF", [a, from, n, b]) => {
@@ -278,13 +277,13 @@ impl Binder<'_, '_> {
                     ty,
                     label,
                     nullable: true,
-                    kind: Kind::Func { name: "STUFF", body: body::stuff, args: vec![a, from, n, b] },
+                    kind: Kind::Func { body: body::stuff, args: vec![a, from, n, b] },
                 })
             }
             ("CHARINDEX", [a, b]) | ("CHARINDEX", [a, b, _]) => {
                 let (a, b) = (self.textual(a)?, self.textual(b)?);
                 let label = merge(a.label, b.label, "charindex")?;
-                let body: Body = if label.coll().is_some_and(|c| c.is_case_sensitive()) {
+                let body: Body = if label.coll().is_some_and(super::super::types::collation::Coll::is_case_sensitive) {
                     body::charindex
                 } else {
                     body::charindex_ignoring_case
@@ -293,7 +292,7 @@ impl Binder<'_, '_> {
                 if let Some(from) = args.get(2) {
                     list.push(self.int(from)?);
                 }
-                let kind = Kind::Func { name: "CHARINDEX", body, args: list };
+                let kind = Kind::Func { body, args: list };
                 Ok(TExpr { ty: SqlType::Int, label: Label::None, nullable: true, kind })
             }
             ("ABS" | "SIGN" | "CEILING" | "FLOOR" | "ROUND", [a, rest @ ..]) if rest.len() <= 2 => {
@@ -323,7 +322,7 @@ impl Binder<'_, '_> {
                 for r in rest {
                     list.push(self.int(r)?);
                 }
-                Ok(TExpr { ty, label: Label::None, nullable: true, kind: Kind::Func { name: "number", body, args: list } })
+                Ok(TExpr { ty, label: Label::None, nullable: true, kind: Kind::Func { body, args: list } })
             }
             _ if known_name(name) => Err(SqlError::new(
                 174,
@@ -342,7 +341,7 @@ impl Binder<'_, '_> {
         assign_cast(e, SqlType::BigInt)
     }
 
-    fn from_table(&mut self, row: &Row, args: &[Expr]) -> Result<TExpr> {
+    fn tabled(&mut self, row: &Row, args: &[Expr]) -> Result<TExpr> {
         let (name, kinds, required, ty, body) = *row;
         if args.len() < required || args.len() > kinds.len() {
             return Err(SqlError::new(
@@ -387,10 +386,10 @@ impl Binder<'_, '_> {
                 | "SYSDATETIME"
                 | "SYSDATETIMEOFFSET"
         );
-        Ok(TExpr { ty, label, nullable: !never_null, kind: Kind::Func { name, body, args: list } })
+        Ok(TExpr { ty, label, nullable: !never_null, kind: Kind::Func { body, args: list } })
     }
 
-    fn concat(&mut self, args: &[Expr], body: Body, separator: bool) -> Result<TExpr> {
+    fn concat(&mut self, args: &[Expr], body: Body) -> Result<TExpr> {
         let mut list = Vec::new();
         let mut label = Label::None;
         let (mut wide, mut max) = (false, false);
@@ -411,8 +410,7 @@ impl Binder<'_, '_> {
             (false, true) => SqlType::VarChar(Len::Max),
             (false, false) => SqlType::VarChar(Len::N(8000)),
         };
-        let name = if separator { "CONCAT_WS" } else { "CONCAT" };
-        Ok(TExpr { ty, label, nullable: false, kind: Kind::Func { name, body, args: list } })
+        Ok(TExpr { ty, label, nullable: false, kind: Kind::Func { body, args: list } })
     }
 
     fn date_function(&mut self, name: &str, args: &[Expr]) -> Result<TExpr> {
@@ -477,7 +475,7 @@ impl Binder<'_, '_> {
             "DATENAME" => return Err(unsupported("DATENAME")),
             _ => (SqlType::Int, body::datepart, vec![part, moment(self.value(&args[1])?)?]),
         };
-        let kind = Kind::Func { name: "date", body, args: list };
+        let kind = Kind::Func { body, args: list };
         Ok(TExpr { ty, label: Label::None, nullable: true, kind })
     }
 
@@ -509,12 +507,7 @@ impl Binder<'_, '_> {
         };
         let label =
             if ty.is_text() { Label::Default(self.ctx.database_collation()) } else { Label::None };
-        Ok(TExpr {
-            ty,
-            label,
-            nullable: false,
-            kind: Kind::Func { name: "variable", body, args: Vec::new() },
-        })
+        Ok(TExpr { ty, label, nullable: false, kind: Kind::Func { body, args: Vec::new() } })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::tds::engine::ObjectId;
 use crate::tds::engine::catalog::TableDef;
 use crate::tds::engine::table::Filter;
 use crate::tds::error::Result;
-use crate::tds::exec::{Ctx, Env};
+use crate::tds::exec::Ctx;
 use crate::tds::parse::ast::{BinOp, Cte, Hints, SetOp};
 use crate::tds::types::{Coll, Row, SqlType, Value};
 
@@ -69,7 +69,7 @@ pub(crate) enum Kind {
     BitNot(Box<TExpr>),
     Case { whens: Vec<(Pred, TExpr)>, otherwise: Option<Box<TExpr>> },
     Coalesce(Vec<TExpr>),
-    Func { name: &'static str, body: Body, args: Vec<TExpr> },
+    Func { body: Body, args: Vec<TExpr> },
     Subquery(Box<QueryPlan>),
     Aggregate(usize),
     Window(usize),
@@ -78,7 +78,6 @@ pub(crate) enum Kind {
 /// A predicate: true, false or unknown.
 #[derive(Clone, Debug)]
 pub(crate) enum Pred {
-    Const(bool),
     Compare { op: BinOp, left: Box<TExpr>, right: Box<TExpr>, coll: Option<Coll> },
     And(Box<Pred>, Box<Pred>),
     Or(Box<Pred>, Box<Pred>),
@@ -314,9 +313,4 @@ pub(crate) fn row_filter(def: &TableDef, text: &str) -> Option<Filter> {
 /// Index filters compare columns with constants only, so they need no session.
 fn simple_truth(pred: &Pred, row: &[Value]) -> bool {
     crate::tds::exec::eval::pure_predicate(pred, row) == Some(true)
-}
-
-/// An empty environment for expressions without columns.
-pub(crate) fn no_env<'e>() -> Env<'e> {
-    Env::default()
 }

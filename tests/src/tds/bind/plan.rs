@@ -200,19 +200,18 @@ impl Binder<'_, '_> {
     }
 
     fn access(&mut self, source: &Source, s: usize, equal: &[Equality]) -> Access {
-        if let Some((index, full)) = self.index_for(source, s, equal) {
-            if let Rows::Table { id, .. } = &source.rows {
-                if let Some(data) = self.ctx.state.tables.get(id) {
-                    let columns = &data.indexes[index].columns;
-                    let keys: Vec<TExpr> = columns
-                        .iter()
-                        .map_while(|(c, coll)| {
-                            equal.iter().find(|e| e.serves(s, *c, *coll)).map(|e| e.other.clone())
-                        })
-                        .collect();
-                    return Access::Index { index, keys, full };
-                }
-            }
+        if let Some((index, full)) = self.index_for(source, s, equal)
+            && let Rows::Table { id, .. } = &source.rows
+            && let Some(data) = self.ctx.state.tables.get(id)
+        {
+            let columns = &data.indexes[index].columns;
+            let keys: Vec<TExpr> = columns
+                .iter()
+                .map_while(|(c, coll)| {
+                    equal.iter().find(|e| e.serves(s, *c, *coll)).map(|e| e.other.clone())
+                })
+                .collect();
+            return Access::Index { index, keys, full };
         }
         let correlated =
             matches!(source.rows, Rows::Query { correlated: true, .. } | Rows::Supplied);
@@ -237,7 +236,7 @@ fn hash(equal: &[Equality]) -> Option<Access> {
 fn has_subquery(p: &Pred) -> bool {
     let mut found = false;
     super::visit::pred(p, 0, &mut |e, level| {
-        found |= level > 0 || matches!(e.kind, Kind::Subquery(_))
+        found |= level > 0 || matches!(e.kind, Kind::Subquery(_));
     });
     found
 }

@@ -240,12 +240,11 @@ impl Binder<'_, '_> {
             identity: false,
             computed: true,
         };
-        if let Kind::Column { depth: 0, source, column } = &e.kind {
-            if let Some(c) = self.scope().sources.get(*source).and_then(|s| s.columns.get(*column))
-            {
-                col.identity = c.identity;
-                col.computed = c.computed;
-            }
+        if let Kind::Column { depth: 0, source, column } = &e.kind
+            && let Some(c) = self.scope().sources.get(*source).and_then(|s| s.columns.get(*column))
+        {
+            col.identity = c.identity;
+            col.computed = c.computed;
         }
         col
     }
@@ -368,7 +367,7 @@ impl Binder<'_, '_> {
                 let single = |side: &[Flat]| side.len() == 1 && side[0].kind == StepKind::Inner;
                 match kind {
                     JoinKind::Inner | JoinKind::Cross | JoinKind::CrossApply => {
-                        pool.append(&mut tests)
+                        pool.append(&mut tests);
                     }
                     JoinKind::Left | JoinKind::OuterApply if single(&r) => {
                         r[0].kind = StepKind::Left;
@@ -584,12 +583,12 @@ fn ungrouped(e: &TExpr, keys: &[String]) -> Option<(usize, usize)> {
             let mut hit = None;
             for (p, then) in whens {
                 visit::pred(p, 0, &mut |e, level| {
-                    if level == 0 && hit.is_none() {
-                        if let Kind::Column { depth: 0, source, column } = &e.kind {
-                            if !keys.contains(&format!("{:?}", e.kind)) {
-                                hit = Some((*source, *column));
-                            }
-                        }
+                    if level == 0
+                        && hit.is_none()
+                        && let Kind::Column { depth: 0, source, column } = &e.kind
+                        && !keys.contains(&format!("{:?}", e.kind))
+                    {
+                        hit = Some((*source, *column));
                     }
                 });
                 hit = hit.or_else(|| ungrouped(then, keys));

@@ -147,10 +147,11 @@ impl Binder<'_, '_> {
         alias: Option<&str>,
         hints: Hints,
     ) -> Result<Source> {
-        if name.schema.is_none() && name.db.is_none() {
-            if let Some(i) = self.ctes.iter().rposition(|c| same(&c.name, &name.name)) {
-                return self.cte(i, alias.unwrap_or(&name.name));
-            }
+        if name.schema.is_none()
+            && name.db.is_none()
+            && let Some(i) = self.ctes.iter().rposition(|c| same(&c.name, &name.name))
+        {
+            return self.cte(i, alias.unwrap_or(&name.name));
         }
         let found = find_object(self.ctx, name)?.ok_or_else(|| {
             if name.name.starts_with('@') {

@@ -28,7 +28,7 @@ pub(crate) fn expr(e: &TExpr, level: usize, f: &mut dyn FnMut(&TExpr, usize)) {
             otherwise.iter().for_each(|e| expr(e, level, f));
         }
         Kind::Coalesce(list) | Kind::Func { args: list, .. } => {
-            list.iter().for_each(|e| expr(e, level, f))
+            list.iter().for_each(|e| expr(e, level, f));
         }
         Kind::Subquery(plan) => query(plan, level + 1, f),
     }
@@ -36,7 +36,6 @@ pub(crate) fn expr(e: &TExpr, level: usize, f: &mut dyn FnMut(&TExpr, usize)) {
 
 pub(crate) fn pred(p: &Pred, level: usize, f: &mut dyn FnMut(&TExpr, usize)) {
     match p {
-        Pred::Const(_) => {}
         Pred::Compare { left, right, .. } => {
             expr(left, level, f);
             expr(right, level, f);
@@ -134,10 +133,10 @@ pub(crate) fn mask_of(e: &TExpr) -> u64 {
 }
 
 fn add(e: &TExpr, level: usize, mask: &mut u64) {
-    if let Kind::Column { depth, source, .. } = &e.kind {
-        if *depth == level {
-            *mask |= 1 << source;
-        }
+    if let Kind::Column { depth, source, .. } = &e.kind
+        && *depth == level
+    {
+        *mask |= 1 << source;
     }
 }
 

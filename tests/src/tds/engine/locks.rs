@@ -74,6 +74,8 @@ pub(crate) struct Locks {
     pub(crate) ddl: Option<(SessionId, Vec<String>)>,
     /// Who waits for whom.
     pub(crate) waits: HashMap<SessionId, SessionId>,
+    /// How often each session has let go of something.
+    released: HashMap<SessionId, u64>,
     /// Sessions chosen to break a deadlock.
     pub(crate) victims: Vec<SessionId>,
 }
@@ -139,6 +141,7 @@ impl Locks {
             return false;
         };
         holders[i].count -= 1;
+        *self.released.entry(session).or_default() += 1;
         if holders[i].count == 0 {
             holders.remove(i);
         }
@@ -207,8 +210,18 @@ impl Locks {
         self.tables.get(&table).filter(|(h, x)| *h != session && (write || *x)).map(|(h, _)| *h)
     }
 
+    /// Changes whenever the session lets go of something.
+    pub(crate) fn generation(&self, session: SessionId) -> u64 {
+        self.released.get(&session).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn let_go(&mut self, session: SessionId) {
+        *self.released.entry(session).or_default() += 1;
+    }
+
     /// Lets go of everything that ends with the transaction.
     pub(crate) fn end_transaction(&mut self, session: SessionId) {
+        self.let_go(session);
         self.keys.retain(|_, h| *h != session);
         self.tables.retain(|_, (h, _)| *h != session);
         if self.ddl.as_ref().is_some_and(|(s, _)| *s == session) {

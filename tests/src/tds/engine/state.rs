@@ -236,25 +236,25 @@ impl State {
         let undo = std::mem::take(&mut txn.undo);
         if self.log.is_some() {
             let ops = self.redo(&undo);
-            if !ops.is_empty() {
-                if let Err(e) = self.write(&ops) {
-                    txn.undo = undo;
-                    self.txns.insert(session, txn);
-                    self.rollback(session);
-                    return Err(SqlError::new(
-                        9001,
-                        21,
-                        format!("The log for database is not available: {e}"),
-                    )
-                    .reach(Reach::Connection));
-                }
+            if !ops.is_empty()
+                && let Err(e) = self.write(&ops)
+            {
+                txn.undo = undo;
+                self.txns.insert(session, txn);
+                self.rollback(session);
+                return Err(SqlError::new(
+                    9001,
+                    21,
+                    format!("The log for database is not available: {e}"),
+                )
+                .reach(Reach::Connection));
             }
         }
         for change in undo {
-            if let Undo::Row { table, id, .. } = change {
-                if let Some(data) = self.tables.get_mut(&table) {
-                    data.commit(id);
-                }
+            if let Undo::Row { table, id, .. } = change
+                && let Some(data) = self.tables.get_mut(&table)
+            {
+                data.commit(id);
             }
         }
         self.locks.end_transaction(session);
@@ -269,10 +269,11 @@ impl State {
         }
         let mut whole = Vec::new();
         for u in undo {
-            if let Undo::Storage(table, _) = u {
-                if *table > 0 && !whole.contains(table) {
-                    whole.push(*table);
-                }
+            if let Undo::Storage(table, _) = u
+                && *table > 0
+                && !whole.contains(table)
+            {
+                whole.push(*table);
             }
         }
         for table in &whole {

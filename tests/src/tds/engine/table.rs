@@ -47,7 +47,6 @@ impl Ids {
 pub(crate) type Filter = Arc<dyn Fn(&[Value]) -> bool + Send + Sync>;
 
 pub(crate) struct IndexData {
-    pub(crate) id: i32,
     pub(crate) unique: bool,
     pub(crate) columns: Vec<(usize, Option<Coll>)>,
     pub(crate) filter: Option<Filter>,
@@ -124,7 +123,6 @@ impl TableData {
             .indexes
             .iter()
             .map(|i| IndexData {
-                id: i.id,
                 unique: i.unique,
                 columns: i.keys.iter().map(|(c, _)| (*c, def.columns[*c].collation)).collect(),
                 filter: i.filter.as_deref().and_then(filters),
@@ -239,10 +237,10 @@ impl TableData {
         if let Some(old) = dirty.committed {
             for index in &mut self.indexes {
                 let new = cur.as_ref().and_then(|r| index.key(r));
-                if let Some(key) = index.key(&old) {
-                    if new.as_ref() != Some(&key) {
-                        index.remove(&key, id);
-                    }
+                if let Some(key) = index.key(&old)
+                    && new.as_ref() != Some(&key)
+                {
+                    index.remove(&key, id);
                 }
             }
         }

@@ -673,14 +673,11 @@ fn redefine(ctx: &mut Ctx<'_>, db: i32, mut def: TableDef) -> Result<()> {
     Ok(())
 }
 
+/// Makes a row of the new shape from one of the old.
+type NewRow<'f> = &'f mut dyn FnMut(&mut Ctx<'_>, Vec<Value>) -> Result<Vec<Value>>;
+
 /// Copies the rows into new storage under a new definition; `f` makes the new row.
-fn rewrite(
-    ctx: &mut Ctx<'_>,
-    db: i32,
-    old: &TableDef,
-    def: TableDef,
-    f: &mut dyn FnMut(&mut Ctx<'_>, Vec<Value>) -> Result<Vec<Value>>,
-) -> Result<()> {
+fn rewrite(ctx: &mut Ctx<'_>, db: i32, old: &TableDef, def: TableDef, f: NewRow<'_>) -> Result<()> {
     let mut rows = Vec::new();
     let mut identity = None;
     if let Some(data) = ctx.state.tables.get(&old.id) {

@@ -213,15 +213,15 @@ impl Writer {
         }
         let me = ctx.sess.id;
         let mut holder = ctx.state.locks.table_holder(self.def.id, me, true);
-        if holder.is_none() {
-            if let Some(data) = ctx.state.tables.get(&self.def.id) {
-                holder = data
-                    .indexes
-                    .iter()
-                    .filter(|i| i.unique)
-                    .filter_map(|i| i.key(row))
-                    .find_map(|k| ctx.state.locks.key_holder(self.def.id, &k, me));
-            }
+        if holder.is_none()
+            && let Some(data) = ctx.state.tables.get(&self.def.id)
+        {
+            holder = data
+                .indexes
+                .iter()
+                .filter(|i| i.unique)
+                .filter_map(|i| i.key(row))
+                .find_map(|k| ctx.state.locks.key_holder(self.def.id, &k, me));
         }
         match holder {
             Some(h) => Err(ctx.state.wait_for(h)),
@@ -491,7 +491,6 @@ fn insert_rows(
                 out.push(values);
             }
         }
-        InsertSource::Exec(_) => return Err(unsupported("INSERT ... EXEC")),
     }
     Ok(out)
 }

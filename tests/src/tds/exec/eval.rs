@@ -264,7 +264,6 @@ fn compare(op: BinOp, a: &Value, b: &Value, coll: Option<Coll>) -> bool {
 
 pub(crate) fn truth(ctx: &mut Ctx<'_>, p: &Pred, env: &Env<'_>) -> Result<Option<bool>> {
     Ok(match p {
-        Pred::Const(b) => Some(*b),
         Pred::Compare { op, left, right, coll } => {
             let (a, b) = (value(ctx, left, env)?, value(ctx, right, env)?);
             if a.is_null() || b.is_null() {
@@ -338,7 +337,6 @@ pub(crate) fn truth(ctx: &mut Ctx<'_>, p: &Pred, env: &Env<'_>) -> Result<Option
 /// A predicate without variables, functions or subqueries, over one row.
 pub(crate) fn pure_predicate(p: &Pred, row: &[Value]) -> Option<bool> {
     match p {
-        Pred::Const(b) => Some(*b),
         Pred::And(a, b) => match (pure_predicate(a, row), pure_predicate(b, row)) {
             (Some(false), _) | (_, Some(false)) => Some(false),
             (Some(true), Some(true)) => Some(true),

@@ -295,7 +295,7 @@ pub(crate) fn columnproperty(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> O
         "iscomputed" => i64::from(c.computed.is_some()),
         "columnid" => i64::from(c.id),
         "precision" => match c.ty.len() {
-            Some(l) if l == crate::tds::types::Len::Max => -1,
+            Some(crate::tds::types::Len::Max) => -1,
             Some(l) => i64::try_from(l.units()).unwrap_or(0),
             None => i64::from(p),
         },

@@ -79,20 +79,19 @@ pub(crate) fn rows_cached(
 }
 
 pub(crate) fn exists(ctx: &mut Ctx<'_>, plan: &QueryPlan, env: &Env<'_>) -> Result<bool> {
-    if let Some(s) = plan.single() {
-        if s.grouping.is_none()
-            && s.top.is_none()
-            && plan.offset.is_none()
-            && plan.fetch.is_none()
-            && plan.correlated
-        {
-            let mut found = false;
-            join(ctx, &s.join, Some(env), None, &mut |_, _| {
-                found = true;
-                Ok(false)
-            })?;
-            return Ok(found);
-        }
+    if let Some(s) = plan.single()
+        && s.grouping.is_none()
+        && s.top.is_none()
+        && plan.offset.is_none()
+        && plan.fetch.is_none()
+        && plan.correlated
+    {
+        let mut found = false;
+        join(ctx, &s.join, Some(env), None, &mut |_, _| {
+            found = true;
+            Ok(false)
+        })?;
+        return Ok(found);
     }
     Ok(!rows_cached(ctx, plan, env)?.is_empty())
 }
@@ -689,10 +688,10 @@ impl Run<'_> {
         colls: &[Option<crate::tds::types::Coll>],
     ) -> Result<Rc<HashTable>> {
         let slot = usize::MAX / 2 + step.cache;
-        if step.cache != 0 {
-            if let Some(Cached::Hash(t)) = ctx.cache.get(&slot) {
-                return Ok(t.clone());
-            }
+        if step.cache != 0
+            && let Some(Cached::Hash(t)) = ctx.cache.get(&slot)
+        {
+            return Ok(t.clone());
         }
         let all = self.source_rows(ctx, step)?;
         let mut table: HashMap<Vec<u8>, Vec<Cell>> = HashMap::new();
@@ -730,17 +729,18 @@ impl Run<'_> {
         step: &Step,
         tuple: &Tuple,
     ) -> Result<Rc<Vec<Cell>>> {
-        if step.cache != 0 {
-            if let Some(Cached::Cells(c)) = ctx.cache.get(&step.cache) {
-                return Ok(c.clone());
-            }
+        if step.cache != 0
+            && let Some(Cached::Cells(c)) = ctx.cache.get(&step.cache)
+        {
+            return Ok(c.clone());
         }
         let source = &self.plan.sources[step.source];
         let correlated = matches!(source.rows, Rows::Query { correlated: true, .. });
-        if step.cache == 0 && !correlated {
-            if let Some(c) = self.local.get(&step.source) {
-                return Ok(c.clone());
-            }
+        if step.cache == 0
+            && !correlated
+            && let Some(c) = self.local.get(&step.source)
+        {
+            return Ok(c.clone());
         }
         let env = Env { tuple, parent: self.parent, ..Env::default() };
         let number = |n: usize| RowId::try_from(n).unwrap_or(RowId::MAX);

@@ -456,10 +456,10 @@ fn grant(ctx: &mut Ctx<'_>, g: &Grant) -> Result<()> {
         },
         Some(On::Server) => return Err(unsupported("this securable")),
     };
-    if let (Securable::Object(id), Some(On::Object(name))) = (on, &g.on) {
-        if !permission::visible(d, ctx.user(), id) {
-            return Err(missing("find", "object", &name.display()));
-        }
+    if let (Securable::Object(id), Some(On::Object(name))) = (on, &g.on)
+        && !permission::visible(d, ctx.user(), id)
+    {
+        return Err(missing("find", "object", &name.display()));
     }
     if !permission::allowed(d, ctx.user(), "CONTROL", on) {
         return Err(SqlError::new(4613, 16, "Grantor does not have GRANT permission."));

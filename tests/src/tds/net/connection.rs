@@ -450,7 +450,7 @@ fn perform(runner: &mut Runner, request: Request) {
         }),
         Request::Commit => manage(runner, Runner::commit),
         Request::Rollback { name } => {
-            manage(runner, |r| r.rollback((!name.is_empty()).then_some(name.as_str())))
+            manage(runner, |r| r.rollback((!name.is_empty()).then_some(name.as_str())));
         }
         Request::Save { name } => manage(runner, |r| r.save(&name)),
     }

@@ -83,12 +83,6 @@ impl<'a> Reader<'a> {
         let n = usize::from(self.u8()?);
         Ok(utf16(self.take(n * 2)?))
     }
-
-    /// A count of two bytes and as many UTF-16 units.
-    pub(crate) fn us_varchar(&mut self) -> Result<String> {
-        let n = usize::from(self.u16()?);
-        Ok(utf16(self.take(n * 2)?))
-    }
 }
 
 /// Text of UTF-16 bytes; lone surrogates become U+FFFD.

@@ -78,10 +78,10 @@ impl Tokens {
     /// Marks the last DONE written as followed by another.
     fn reopen(&mut self) {
         const DONE_LENGTH: usize = 13;
-        if let Some(at) = self.buf.len().checked_sub(DONE_LENGTH) {
-            if matches!(self.buf[at], DONE | DONE_PROC) {
-                self.buf[at + 1] |= 1;
-            }
+        if let Some(at) = self.buf.len().checked_sub(DONE_LENGTH)
+            && matches!(self.buf[at], DONE | DONE_PROC)
+        {
+            self.buf[at + 1] |= 1;
         }
     }
 

@@ -313,11 +313,9 @@ pub(crate) fn put_type(
     coll: Option<Coll>,
     default: Coll,
 ) {
-    if !nullable {
-        if let Some(token) = fixed_token(ty) {
-            out.push(token);
-            return;
-        }
+    if !nullable && let Some(token) = fixed_token(ty) {
+        out.push(token);
+        return;
     }
     let length = |limit: Len, unit: usize| match limit {
         Len::Max => 0xffff,
@@ -338,7 +336,7 @@ pub(crate) fn put_type(
         SqlType::SmallDateTime => out.extend_from_slice(&[0x6f, 4]),
         SqlType::DateTime => out.extend_from_slice(&[0x6f, 8]),
         SqlType::Decimal(p, s) => {
-            out.extend_from_slice(&[0x6a, u8::try_from(ty.max_length()).unwrap_or(17), p, s])
+            out.extend_from_slice(&[0x6a, u8::try_from(ty.max_length()).unwrap_or(17), p, s]);
         }
         SqlType::Date => out.push(0x28),
         SqlType::Time(s) => out.extend_from_slice(&[0x29, s]),

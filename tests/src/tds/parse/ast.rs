@@ -157,7 +157,7 @@ pub(crate) enum Expr {
         within: Vec<OrderItem>,
     },
     Subquery(Box<Query>),
-    AtTimeZone(Box<Expr>, Box<Expr>),
+    AtTimeZone,
 }
 
 #[derive(Clone, Debug)]
@@ -240,7 +240,6 @@ pub(crate) struct Hints {
     pub(crate) readpast: bool,
     pub(crate) tablock: bool,
     pub(crate) tablockx: bool,
-    pub(crate) nowait: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -260,7 +259,6 @@ pub(crate) enum InsertSource {
     Values(Vec<Vec<Expr>>),
     Query(Box<Query>),
     Defaults,
-    Exec(Box<Stmt>),
 }
 
 #[derive(Clone, Debug)]
@@ -470,7 +468,7 @@ pub(crate) struct InsertBulk {
 
 #[derive(Clone, Debug)]
 pub(crate) enum StmtKind {
-    Query { query: Query, hints: Vec<String> },
+    Query { query: Query },
     Insert(Insert),
     Update(Update),
     Delete(Delete),
@@ -488,7 +486,7 @@ pub(crate) enum StmtKind {
     Return(Option<Expr>),
     Try { body: Vec<Stmt>, catch: Vec<Stmt> },
     Throw(Option<(Expr, Expr, Expr)>),
-    Raiserror { message: Expr, severity: Expr, state: Expr, args: Vec<Expr>, nowait: bool },
+    Raiserror { message: Expr, severity: Expr, state: Expr, args: Vec<Expr> },
     Print(Expr),
     Begin(Option<String>),
     Commit,

@@ -143,8 +143,8 @@ impl Parser<'_> {
 
     fn query_statement(&mut self, ctes: Vec<super::ast::Cte>) -> Result<StmtKind> {
         let query = self.query_after(ctes)?;
-        let hints = self.options()?;
-        Ok(StmtKind::Query { query, hints })
+        self.options()?;
+        Ok(StmtKind::Query { query })
     }
 
     fn declare(&mut self) -> Result<StmtKind> {
@@ -217,7 +217,13 @@ impl Parser<'_> {
                 Ok(StmtKind::Set(vec![SetOption::IdentityInsert(name, on)]))
             }
             "TEXTSIZE" | "DATEFIRST" => {
-                self.integer()?;
+                // Only what changes nothing: no limit, and weeks that start on Sunday.
+                if !matches!(
+                    (word.as_str(), self.integer()?),
+                    ("TEXTSIZE", -1 | 0 | 2_147_483_647) | ("DATEFIRST", 7)
+                ) {
+                    return Err(unsupported(format!("SET {word} with this value")));
+                }
                 Ok(StmtKind::Set(vec![SetOption::Other]))
             }
             "ROWCOUNT" => {
@@ -227,10 +233,9 @@ impl Parser<'_> {
                 Ok(StmtKind::Set(vec![SetOption::Other]))
             }
             "LANGUAGE" => {
-                if self.is_ident() {
-                    self.ident()?;
-                } else {
-                    self.string()?;
+                let language = if self.is_ident() { self.ident()? } else { self.string()? };
+                if !matches!(language.to_ascii_lowercase().as_str(), "us_english" | "english") {
+                    return Err(unsupported(format!("SET LANGUAGE {language}")));
                 }
                 Ok(StmtKind::Set(vec![SetOption::Other]))
             }
@@ -311,15 +316,10 @@ impl Parser<'_> {
         if let TokenKind::Var(_) = self.peek() {
             return Err(unsupported("a transaction name in a variable"));
         }
-        if self.is_ident() && !self.starts_statement() {
+        if self.is_ident() {
             return Ok(Some(self.ident()?));
         }
         Ok(None)
-    }
-
-    /// Words that start a statement though they are not reserved.
-    fn starts_statement(&self) -> bool {
-        self.is_word("THROW") || self.is_word("GO")
     }
 
     fn end_transaction(&mut self, word: &str) -> Result<StmtKind> {
@@ -356,12 +356,10 @@ impl Parser<'_> {
             args.push(self.expr()?);
         }
         self.expect(")")?;
-        let mut nowait = false;
         if self.eat_word("WITH") {
             loop {
                 match self.any_word()?.as_str() {
-                    "NOWAIT" => nowait = true,
-                    "LOG" => {}
+                    "NOWAIT" | "LOG" => {}
                     other => return Err(unsupported(format!("RAISERROR WITH {other}"))),
                 }
                 if !self.eat(",") {
@@ -369,7 +367,7 @@ impl Parser<'_> {
                 }
             }
         }
-        Ok(StmtKind::Raiserror { message, severity, state, args, nowait })
+        Ok(StmtKind::Raiserror { message, severity, state, args })
     }
 
     fn exec(&mut self) -> Result<StmtKind> {

@@ -455,9 +455,9 @@ impl Parser<'_> {
                 if_exists |= self.eat_words(&["IF", "EXISTS"]);
                 let name = self.ident()?;
                 if in_columns {
-                    columns.push(name)
+                    columns.push(name);
                 } else {
-                    constraints.push(name)
+                    constraints.push(name);
                 }
                 if !self.eat(",") {
                     return Ok(AlterTable::Drop { columns, constraints, if_exists });

@@ -27,7 +27,7 @@ impl Parser<'_> {
         } else if self.eat_words(&["DEFAULT", "VALUES"]) {
             InsertSource::Defaults
         } else if self.is_word("EXEC") || self.is_word("EXECUTE") {
-            InsertSource::Exec(Box::new(self.statement()?))
+            return Err(unsupported("INSERT ... EXEC"));
         } else {
             InsertSource::Query(Box::new(self.query()?))
         };
@@ -79,7 +79,7 @@ impl Parser<'_> {
             }
         }
         let output = self.output()?;
-        let from = if self.eat_word("FROM") { self.from_list()? } else { Vec::new() };
+        let from = if self.eat_word("FROM") { self.table_list()? } else { Vec::new() };
         let filter = if self.eat_word("WHERE") { Some(self.expr()?) } else { None };
         self.options()?;
         Ok(StmtKind::Update(Update { ctes, top, target, sets, output, from, filter }))
@@ -112,7 +112,7 @@ impl Parser<'_> {
         self.eat_word("FROM");
         let target = self.target()?;
         let output = self.output()?;
-        let from = if self.eat_word("FROM") { self.from_list()? } else { Vec::new() };
+        let from = if self.eat_word("FROM") { self.table_list()? } else { Vec::new() };
         let filter = if self.eat_word("WHERE") { Some(self.expr()?) } else { None };
         self.options()?;
         Ok(StmtKind::Delete(Delete { ctes, top, target, output, from, filter }))

@@ -153,8 +153,8 @@ impl Parser<'_> {
                 let name = self.ident()?;
                 e = Expr::Collate(Box::new(e), name);
             } else if self.eat_words(&["AT", "TIME", "ZONE"]) {
-                let zone = self.primary()?;
-                e = Expr::AtTimeZone(Box::new(e), Box::new(zone));
+                self.primary()?;
+                e = Expr::AtTimeZone;
             } else {
                 return Ok(e);
             }

@@ -107,7 +107,7 @@ impl Parser<'_> {
             items.push(self.item()?);
         }
         let into = if self.eat_word("INTO") { Some(self.obj_name()?) } else { None };
-        let from = if self.eat_word("FROM") { self.from_list()? } else { Vec::new() };
+        let from = if self.eat_word("FROM") { self.table_list()? } else { Vec::new() };
         let filter = if self.eat_word("WHERE") { Some(self.expr()?) } else { None };
         let mut group = Vec::new();
         if self.eat_word("GROUP") {
@@ -146,12 +146,12 @@ impl Parser<'_> {
         if self.eat("*") {
             return Ok(Item::Star(Vec::new()));
         }
-        if let TokenKind::Var(v) = self.peek().clone() {
-            if let Some(op) = assignment_op(self.peek_at(1)) {
-                self.next();
-                self.next();
-                return Ok(Item::Assign { var: v.to_ascii_lowercase(), op, expr: self.expr()? });
-            }
+        if let TokenKind::Var(v) = self.peek().clone()
+            && let Some(op) = assignment_op(self.peek_at(1))
+        {
+            self.next();
+            self.next();
+            return Ok(Item::Assign { var: v.to_ascii_lowercase(), op, expr: self.expr()? });
         }
         if let Some(qualifier) = self.qualified_star() {
             return Ok(Item::Star(qualifier));
@@ -210,12 +210,11 @@ impl Parser<'_> {
         starts("OFFSET", &[])
             || starts("OUTPUT", &[])
             || starts("GO", &[])
-            || starts("THROW", &[])
             || starts("APPLY", &[])
             || (self.is_word("MATCHED"))
     }
 
-    pub(super) fn from_list(&mut self) -> Result<Vec<TableRef>> {
+    pub(super) fn table_list(&mut self) -> Result<Vec<TableRef>> {
         let mut out = vec![self.joined()?];
         while self.eat(",") {
             out.push(self.joined()?);
@@ -380,9 +379,8 @@ impl Parser<'_> {
                 "READPAST" => hints.readpast = true,
                 "TABLOCK" => hints.tablock = true,
                 "TABLOCKX" => hints.tablockx = true,
-                "NOWAIT" => hints.nowait = true,
-                "READCOMMITTED" | "READCOMMITTEDLOCK" | "ROWLOCK" | "PAGLOCK" | "KEEPIDENTITY"
-                | "FORCESEEK" | "FORCESCAN" | "NOEXPAND" => {}
+                "READCOMMITTED" | "READCOMMITTEDLOCK" | "ROWLOCK" | "PAGLOCK" | "FORCESEEK"
+                | "FORCESCAN" | "NOEXPAND" => {}
                 "INDEX" => {
                     if self.eat("=") || self.is("(") {
                         if self.eat("(") {

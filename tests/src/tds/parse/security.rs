@@ -132,8 +132,9 @@ impl Parser<'_> {
             }
         }
         let on = if self.eat_word("ON") { Some(self.securable()?) } else { None };
-        if !self.eat_word("TO") && !(action == GrantAction::Revoke && self.eat_word("FROM")) {
-            return Err(self.unexpected());
+        let revoked_from = action == GrantAction::Revoke && self.eat_word("FROM");
+        if !revoked_from {
+            self.expect_word("TO")?;
         }
         let mut to = vec![self.grantee()?];
         while self.eat(",") {

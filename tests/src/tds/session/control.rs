@@ -289,6 +289,7 @@ impl Runner {
         {
             return Err(unsupported("SNAPSHOT isolation"));
         }
+        self.reset_rowcount(&stmt.kind);
         match &stmt.kind {
             StmtKind::Query { query, .. } => self.select(query),
             StmtKind::Insert(i) => self.modify(INSERT, |ctx| dml::insert(ctx, i)),
@@ -325,6 +326,7 @@ impl Runner {
                     Ok((i, eval::value(ctx, &e, &Env::default())?))
                 })?;
                 self.sess.vars[v.0].value = v.1;
+                self.sess.rowcount = 1;
                 Ok(Flow::Next)
             }
             StmtKind::Set(options) => {
@@ -334,7 +336,9 @@ impl Runner {
                 Ok(Flow::Next)
             }
             StmtKind::If { condition, then, otherwise } => {
-                if self.condition(condition)? {
+                let yes = self.condition(condition)?;
+                self.sess.rowcount = 0;
+                if yes {
                     self.guarded(then)
                 } else {
                     match otherwise {
@@ -443,6 +447,23 @@ impl Runner {
         }
     }
 
+    /// Statements that leave @@ROWCOUNT at 0.
+    fn reset_rowcount(&mut self, kind: &StmtKind) {
+        if matches!(
+            kind,
+            StmtKind::Set(_)
+                | StmtKind::Use(_)
+                | StmtKind::Begin(_)
+                | StmtKind::Commit
+                | StmtKind::Rollback(_)
+                | StmtKind::Save(_)
+                | StmtKind::Ddl(_)
+                | StmtKind::Truncate(_)
+        ) {
+            self.sess.rowcount = 0;
+        }
+    }
+
     fn declare(&mut self, list: &[(String, SqlType, Option<Expr>)]) -> Result<Flow> {
         for (name, ty, init) in list {
             if let Some(i) = self.sess.vars.iter().position(|v| v.name == *name) {
@@ -460,6 +481,7 @@ impl Runner {
             }
             if let Some(e) = init {
                 let v = self.value_as(e, *ty)?;
+                self.sess.rowcount = 1;
                 if let Some(var) = self.sess.vars.iter_mut().find(|v| v.name == *name) {
                     var.value = v;
                 }
@@ -630,7 +652,7 @@ impl Runner {
         let Some(format) = message.as_str() else {
             return Err(unsupported("RAISERROR of a NULL message"));
         };
-        if !message.as_str().is_some_and(|s| s.parse::<i64>().is_err()) {
+        if message.as_str().is_none_or(|s| s.parse::<i64>().is_ok()) {
             return Err(unsupported("RAISERROR with a message number"));
         }
         let mut values = Vec::new();
@@ -658,15 +680,16 @@ impl Runner {
             ));
         }
         let reach = if class >= 20 { Reach::Connection } else { Reach::Statement };
-        Err(e.reach(reach).as_raised())
+        Err(e.reach(reach).into_raised())
     }
 
     pub(crate) fn is_sysadmin(&self) -> bool {
         self.engine.lock().catalog.login_by_id(self.sess.login).is_some_and(|l| l.sysadmin)
     }
 
-    pub(crate) fn begin(&mut self, _name: Option<&str>) -> u64 {
+    pub(crate) fn begin(&mut self, name: Option<&str>) -> u64 {
         let descriptor = if self.sess.trancount == 0 {
+            self.sess.transaction = name.map(ToOwned::to_owned);
             let d = self.engine.lock().begin(self.sess.id);
             self.tokens.began(d);
             d
@@ -739,12 +762,24 @@ impl Runner {
                 }
                 let mark = state.txns.get(&id).map_or(0, |t| t.savepoints[at].1);
                 state.rollback_to(id, mark);
+                state.locks.let_go(id);
                 if let Some(t) = state.txns.get_mut(&id) {
                     t.savepoints.truncate(at + 1);
                 }
                 drop(state);
                 self.engine.changed.notify_all();
                 return Ok(());
+            }
+            drop(state);
+            let outermost = self.sess.transaction.as_ref();
+            if !outermost.is_some_and(|t| crate::tds::engine::catalog::same(t, name)) {
+                return Err(SqlError::new(
+                    6401,
+                    16,
+                    format!(
+                        "Cannot roll back {name}. No transaction or savepoint of that name was found."
+                    ),
+                ));
             }
         }
         self.rollback_all();
@@ -823,12 +858,16 @@ impl Runner {
             ));
         }
         let outer = std::mem::replace(&mut self.sess.vars, vars);
+        // SET and USE inside dynamic text end with it.
+        let (options, db) = (self.sess.options.clone(), self.sess.db);
         self.sess.nest += 1;
         let result = crate::tds::parse::batch(text).and_then(|b| {
             first_in_batch(&b)?;
             self.block(&b)
         });
         self.sess.nest -= 1;
+        let xact_abort = self.sess.options.xact_abort;
+        self.restore(options, db);
         let inner = std::mem::replace(&mut self.sess.vars, outer);
         let depth = self.sess.nest;
         self.drop_temp_above(depth);
@@ -840,7 +879,7 @@ impl Runner {
                     .escaped
                     .as_ref()
                     .is_some_and(|e| e.reach == Reach::Batch && e.number < 50_000)
-                    && !self.sess.options.xact_abort;
+                    && !xact_abort;
                 if scoped && !self.sess.cancelled() {
                     self.escaped = None;
                     Ok((Flow2(Flow::Next, 1), inner))
@@ -853,6 +892,28 @@ impl Runner {
                 Err(e.reach(Reach::Statement))
             }
             Err(e) => Err(e),
+        }
+    }
+
+    fn restore(&mut self, options: super::SessionOptions, db: i32) {
+        let priority = options.deadlock_priority;
+        self.sess.options = options;
+        let mut state = self.engine.lock();
+        let mut moved = None;
+        if self.sess.db != db {
+            let name = |id: i32| {
+                state.catalog.databases.iter().find(|d| d.id == id).map(|d| d.name.clone())
+            };
+            moved = name(db).zip(name(self.sess.db));
+            self.sess.db = db;
+        }
+        if let Some(info) = state.sessions.get_mut(&self.sess.id) {
+            info.deadlock_priority = priority;
+            info.database = db;
+        }
+        drop(state);
+        if let Some((back, from)) = moved {
+            self.tokens.database(&back, &from);
         }
     }
 
@@ -882,10 +943,10 @@ impl Runner {
         }
         for name in gone {
             let removed = state.temp.get_mut(&id).and_then(|m| m.remove(&name));
-            if let Some((def, _)) = removed {
-                if !in_transaction {
-                    state.tables.remove(&def.id);
-                }
+            if let Some((def, _)) = removed
+                && !in_transaction
+            {
+                state.tables.remove(&def.id);
             }
         }
     }
@@ -955,7 +1016,7 @@ fn substitute(format: &str, values: &[String]) -> Result<String> {
         match chars.next() {
             Some('%') => out.push('%'),
             Some('s' | 'd' | 'i' | 'u' | 'x' | 'X' | 'o') => {
-                out.push_str(values.next().map_or("(null)", String::as_str))
+                out.push_str(values.next().map_or("(null)", String::as_str));
             }
             _ => return Err(SqlError::new(2787, 16, "Invalid format specification in RAISERROR.")),
         }

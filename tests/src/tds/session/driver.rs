@@ -83,7 +83,7 @@ pub(crate) fn run<T>(
         if alone {
             state.rollback(sess.id);
         }
-        engine.changed.notify_all();
+        // Nobody has seen what was undone, so nobody waits for it.
         let Some(holder) = holder else { return Err(error) };
         waited = true;
         let limit = *deadline.get_or_insert_with(|| limit_of(patience, sess));
@@ -121,12 +121,21 @@ fn wait<'e>(
         return Err(lock_timeout());
     }
     state.locks.waits.insert(sess.id, holder);
-    let step = Duration::from_millis(100);
-    let pause = limit.map_or(step, |l| l.saturating_duration_since(Instant::now()).min(step));
-    let (mut state, _) = engine
-        .changed
-        .wait_timeout(state, pause)
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let generation = state.locks.generation(holder);
+    let retry = Instant::now() + Duration::from_secs(1);
+    let stop = limit.map_or(retry, |l| l.min(retry));
+    // Running the statement again before the holder has let go of something would be in vain.
+    while state.locks.generation(holder) == generation
+        && !state.locks.victims.contains(&sess.id)
+        && !sess.cancelled()
+        && Instant::now() < stop
+    {
+        let pause = stop.saturating_duration_since(Instant::now());
+        (state, _) = engine
+            .changed
+            .wait_timeout(state, pause)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
     state.locks.waits.remove(&sess.id);
     if state.locks.victims.contains(&sess.id) {
         state.locks.victims.retain(|s| *s != sess.id);

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(crate) use control::{Answer, Runner};
+pub(crate) use control::Runner;
 
 use crate::tds::engine::{ObjectId, SessionId};
 use crate::tds::error::SqlError;
@@ -76,6 +76,8 @@ pub(crate) struct Session {
     pub(crate) last_error: i32,
     pub(crate) trancount: u32,
     pub(crate) doomed: bool,
+    /// Name of the outermost transaction.
+    pub(crate) transaction: Option<String>,
     pub(crate) scope_identity: Option<i64>,
     /// Errors that CATCH blocks are handling, the innermost last.
     pub(crate) caught: Vec<SqlError>,
@@ -99,6 +101,7 @@ impl Session {
             last_error: 0,
             trancount: 0,
             doomed: false,
+            transaction: None,
             scope_identity: None,
             caught: Vec::new(),
             nest: 0,

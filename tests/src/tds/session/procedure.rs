@@ -262,16 +262,13 @@ impl Runner {
 
     fn executesql_by_rpc(&mut self, params: Vec<Param>) -> Result<i32> {
         let mut params = params.into_iter();
-        let text = match params.next().map(|p| p.value) {
-            Some(Value::Str(s)) => s,
-            _ => {
-                return Err(SqlError::new(
-                    214,
-                    16,
-                    "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'.",
-                )
-                .state(2));
-            }
+        let Some(Value::Str(text)) = params.next().map(|p| p.value) else {
+            return Err(SqlError::new(
+                214,
+                16,
+                "Procedure expects parameter '@statement' of type 'ntext/nchar/nvarchar'.",
+            )
+            .state(2));
         };
         self.faults.log(&text);
         let declared = match params.next().map(|p| p.value) {

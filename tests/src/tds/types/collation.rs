@@ -60,10 +60,6 @@ impl Coll {
         &self.0.name
     }
 
-    pub(crate) fn is_binary(self) -> bool {
-        self.0.binary
-    }
-
     pub(crate) fn is_case_sensitive(self) -> bool {
         self.0.binary || self.0.case_sensitive
     }

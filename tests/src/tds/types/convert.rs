@@ -327,7 +327,7 @@ fn to_temporal(value: &Value, from: SqlType, to: SqlType) -> Result<Value> {
         Value::Str(s) => {
             let p = datetime::parse(s).ok_or_else(date_conversion)?;
             let legacy = matches!(to, SqlType::DateTime | SqlType::SmallDateTime);
-            if legacy && p.offset.is_some() {
+            if legacy && (p.offset.is_some() || p.digits > 3) {
                 return Err(date_conversion());
             }
             (p.days, p.ticks, p.offset)
@@ -392,7 +392,7 @@ pub(crate) fn temporal(days: i32, ticks: u64, offset: Option<i16>, to: SqlType) 
         SqlType::DateTime => {
             let (t, carry) = datetime::round_datetime(ticks);
             let d = days + i32::from(carry);
-            if d < 639_905 || d > datetime::MAX_DAYS {
+            if !(639_905..=datetime::MAX_DAYS).contains(&d) {
                 return Err(out_of_range("datetime"));
             }
             Value::DateTime(d, t)
@@ -496,7 +496,7 @@ fn to_binary(value: &Value, from: SqlType, to: SqlType, style: Option<i64>) -> R
 }
 
 pub(crate) fn hex(digits: &str) -> Option<Vec<u8>> {
-    if digits.len() % 2 != 0 || !digits.is_ascii() {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
         return None;
     }
     (0..digits.len() / 2)
@@ -679,10 +679,11 @@ fn temporal_text(value: &Value, from: SqlType, style: Option<i64>) -> Result<Str
         },
         126 => {
             let mut text = join("T");
-            if legacy && ticks.is_some_and(|t| t % SECOND == 0) {
-                if let Some((head, _)) = text.clone().split_once('.') {
-                    text = head.to_owned();
-                }
+            if legacy
+                && ticks.is_some_and(|t| t % SECOND == 0)
+                && let Some((head, _)) = text.clone().split_once('.')
+            {
+                text = head.to_owned();
             }
             match &zone {
                 Some(z) => format!("{text}{z}"),

@@ -120,6 +120,8 @@ pub(crate) struct Parsed {
     pub(crate) days: Option<i32>,
     pub(crate) ticks: Option<u64>,
     pub(crate) offset: Option<i16>,
+    /// Digits after the second.
+    pub(crate) digits: usize,
 }
 
 /// Reads ISO 8601 and the ODBC form: `YYYY-MM-DD`, `YYYYMMDD`, `hh:mm[:ss[.fffffff]]`, `Z`, `+hh:mm`.
@@ -144,6 +146,7 @@ pub(crate) fn parse(text: &str) -> Option<Parsed> {
     let split = rest.find(['Z', 'z', '+', '-', ' ', 'A', 'a', 'P', 'p']).unwrap_or(rest.len());
     let (clock, tail) = (rest.get(..split)?, rest.get(split..)?);
     let mut ticks = take_clock(clock)?;
+    out.digits = clock.split_once('.').map_or(0, |(_, f)| f.len());
     let mut tail = tail.trim();
     let lower = tail.to_ascii_lowercase();
     if lower.starts_with("am") || lower.starts_with("pm") {
@@ -344,7 +347,7 @@ pub(crate) fn part_of(part: Part, days: i32, ticks: u64, offset: i16) -> i64 {
     let signed = |n: u64| i64::try_from(n).unwrap_or(0);
     match part {
         Part::Year => i64::from(y),
-        Part::Quarter => i64::from((m + 2) / 3),
+        Part::Quarter => i64::from(m.div_ceil(3)),
         Part::Month => i64::from(m),
         Part::DayOfYear => i64::from(days - days_of(y, 1, 1).unwrap_or(days) + 1),
         Part::Day => i64::from(d),

@@ -2,9 +2,6 @@
 
 use std::cmp::Ordering;
 
-/// The largest unscaled value of `decimal(38, s)` plus one.
-pub(crate) const LIMIT: i128 = 10_i128.pow(38);
-
 /// `n` as a signed high and an unsigned low half.
 pub(crate) fn split(n: i128) -> (i64, u64) {
     let bytes = n.to_le_bytes();
@@ -230,5 +227,28 @@ mod tests {
     fn division_truncates() {
         assert_eq!(divide((10, 0), (3, 0), 6), Some(3_333_333));
         assert_eq!(divide((20, 0), (3, 0), 2), Some(666));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arithmetic_agrees_with_wider_integers(a in -10_i128.pow(15)..10_i128.pow(15), b in -10_i128.pow(15)..10_i128.pow(15), s in 0_u8..8, t in 0_u8..8, to in 0_u8..8) {
+            let product = a * b;
+            proptest::prop_assert_eq!(multiply((a, s), (b, t), to), rescale(product, s + t, to));
+            if b != 0 && i32::from(to) + i32::from(t) >= i32::from(s) {
+                let shifted = a * pow10(to + t - s);
+                proptest::prop_assert_eq!(divide((a, s), (b, t), to), Some(shifted / b));
+            }
+            let text = to_text(a, s);
+            proptest::prop_assert_eq!(parse(&text), Some((a, s)));
+        }
+
+        #[test]
+        fn rounding_is_half_away_from_zero(n in -100_000_i128..100_000, by in 1_i128..1000) {
+            let q = div_round(n, by);
+            proptest::prop_assert!((n - q * by).abs() * 2 <= by);
+            if (n - q * by).abs() * 2 == by {
+                proptest::prop_assert!(q.abs() * by >= n.abs());
+            }
+        }
     }
 }

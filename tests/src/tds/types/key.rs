@@ -195,3 +195,66 @@ pub(crate) fn display(value: &Value) -> String {
         Value::Guid(g) => uuid::Uuid::from_bytes(*g).to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn bytes(v: &Value, coll: Option<Coll>) -> Vec<u8> {
+        let mut out = Vec::new();
+        push(&mut out, v, coll);
+        out
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        // Letters of both cases, accents, blanks, controls and emoji, so that texts often are equal.
+        "[aAbBéÉß _\u{1}\u{0}!0-2😀🎉-]{0,6}"
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_equal_exactly_when_the_values_are(a in text(), b in text()) {
+            for name in [
+                "SQL_Latin1_General_CP1_CI_AS",
+                "Latin1_General_CS_AS",
+                "Latin1_General_100_CI_AI",
+                "Latin1_General_100_BIN2",
+            ] {
+                let coll = Coll::parse(name).ok();
+                let (x, y) = (Value::str(&a), Value::str(&b));
+                let same = bytes(&x, coll) == bytes(&y, coll);
+                prop_assert_eq!(same, equal(&x, &y, coll), "{} {:?} {:?}", name, a, b);
+                prop_assert_eq!(same, compare(&x, &y, coll) == Ordering::Equal, "{} {:?} {:?}", name, a, b);
+                prop_assert_eq!(compare(&x, &y, coll), compare(&y, &x, coll).reverse());
+                let blank = Value::str(format!("{a}  "));
+                prop_assert!(equal(&x, &blank, coll), "trailing blanks do not count");
+            }
+        }
+
+        #[test]
+        fn a_composite_key_is_not_confused_by_its_parts(a in text(), b in text(), c in text(), d in text()) {
+            let coll = Coll::parse("Latin1_General_100_BIN2").ok();
+            let two = |x: &str, y: &str| [bytes(&Value::str(x), coll), bytes(&Value::str(y), coll)].concat();
+            let same = equal(&Value::str(&a), &Value::str(&c), coll) && equal(&Value::str(&b), &Value::str(&d), coll);
+            prop_assert_eq!(two(&a, &b) == two(&c, &d), same);
+        }
+
+        #[test]
+        fn key_bytes_are_ordered_as_the_numbers(a: i64, b: i64, f: f64, g: f64) {
+            prop_assert_eq!(bytes(&Value::Int(a), None).cmp(&bytes(&Value::Int(b), None)), a.cmp(&b));
+            if let Some(order) = f.partial_cmp(&g) {
+                prop_assert_eq!(bytes(&Value::Float(f), None).cmp(&bytes(&Value::Float(g), None)), order);
+            }
+        }
+
+        #[test]
+        fn decimals_of_any_scale_meet(n in -1_000_000_i64..1_000_000, s in 0_u8..6, m in -1_000_000_i64..1_000_000, t in 0_u8..6) {
+            let (x, y) = (Value::dec(n.into(), s), Value::dec(m.into(), t));
+            let exact = (i128::from(n) * decimal::pow10(t)).cmp(&(i128::from(m) * decimal::pow10(s)));
+            prop_assert_eq!(compare(&x, &y, None), exact);
+            prop_assert_eq!(bytes(&x, None) == bytes(&y, None), exact == Ordering::Equal);
+        }
+    }
+}
