@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etl_core::connector::{SinkConnector, SourceConnector, Stream};
+use etl_core::connector::{Mode, SinkConnector, SourceConnector, Stream};
 use etl_core::error::ResultExt;
 use etl_core::metrics::Metrics;
 use etl_core::pipeline::output_schema;
@@ -68,6 +68,13 @@ impl PipelineFile {
         wish: &Wish,
         metrics: Metrics,
     ) -> Result<Pipeline> {
+        if wish.full_refresh && stream.config.mode == Mode::Append {
+            return Err(Error::config(format!(
+                "{}: --full-refresh would append every row again; empty {} and use `state reset`",
+                stream.full_name(),
+                stream.config.object
+            )));
+        }
         let options = PipelineOptions {
             limits: self.batch_limits(),
             deadline: wish.deadline.or(self.deadline()),

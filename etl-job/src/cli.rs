@@ -80,8 +80,8 @@ pub struct Prepare {
 pub struct Run {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Read everything again, whatever the checkpoint says.
-    #[arg(long)]
+    /// Read everything again, whatever the checkpoint says; once, and only in upsert mode.
+    #[arg(long, conflicts_with = "every")]
     pub full_refresh: bool,
     /// Stay and run every so often, such as 5m, until SIGTERM.
     #[arg(long, value_parser = period)]

@@ -95,12 +95,22 @@ async fn wait_for(admin: &MssqlConfig, deadline: Instant) -> Result<Connection> 
     }
 }
 
-/// Checks that the job does not use the administrator's login.
+/// The longest password of a login.
+const MAX_PASSWORD_UNITS: usize = 128;
+
+/// Checks that the job does not use the administrator's login, and that its password can be one.
 ///
 /// # Errors
 /// `Config` if it does.
 pub fn check_logins(admin: &MssqlConfig, job: &MssqlConfig) -> Result<()> {
     let same = admin.user.to_lowercase() == job.user.to_lowercase();
+    let length = job.password.expose_secret().encode_utf16().count();
+    if length > MAX_PASSWORD_UNITS {
+        return Err(Error::config(format!(
+            "the password of {} has {length} UTF-16 code units; SQL Server takes {MAX_PASSWORD_UNITS}",
+            job.user
+        )));
+    }
     if same || job.user.eq_ignore_ascii_case("sa") {
         return Err(Error::config(format!(
             "the pipeline's target uses the login {}, an administrator's; give the job a login of \

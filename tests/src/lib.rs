@@ -1,6 +1,7 @@
 //! What the integration tests stand on: servers to test against, and a server double that speaks
 //! TDS and T-SQL.
 
+pub mod claims;
 pub mod mssql;
 pub mod postgres;
 pub mod proxy;

@@ -1,6 +1,8 @@
 //! The SQL Server that the tests run against: `ETL_TEST_MSSQL_URL` when set, a container where an
 //! engine has the image, otherwise the double in this process.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test without a server is to stop")]
+
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -131,7 +133,7 @@ pub fn cell_text(cell: &ColumnData<'_>) -> Option<String> {
         ColumnData::Numeric(value) => value.map(|value| decimal_text(value.value(), value.scale())),
         ColumnData::Date(value) => value.map(|date| date_text(date.days())),
         ColumnData::Time(value) => value.map(|time| time_text(time.increments(), time.scale())),
-        ColumnData::DateTime2(value) => value.map(|at| timestamp_text(at)),
+        ColumnData::DateTime2(value) => value.map(timestamp_text),
         ColumnData::DateTimeOffset(value) => {
             // The wire carries UTC and, beside it, the offset to show.
             value.map(|at| format!("{}Z", timestamp_text(at.datetime2())))

@@ -52,7 +52,7 @@ impl SinkAdmin for MssqlSink {
         }
         match look(&mut connection, &self.link, "target").await {
             Ok(_) => {
-                findings.push(Finding::good("target: checkpoint", "the pipeline's row is there"))
+                findings.push(Finding::good("target: checkpoint", "the pipeline's row is there"));
             }
             Err(error) => findings.push(Finding::from_error("target: checkpoint", &error)),
         }

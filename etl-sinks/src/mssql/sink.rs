@@ -147,13 +147,7 @@ impl MssqlSink {
             .query_row(&sql, &[&fence.run], Phase::Repeatable, &doing)
             .await?
             .ok_or_else(|| Error::internal(format!("{doing}: the run has no ledger row")))?;
-        let total = |column| required::<i64>(&row, column);
-        let now = Totals {
-            written: total("rows_written")?,
-            updated: total("rows_updated")?,
-            deleted: total("rows_deleted")?,
-            unchanged: total("rows_unchanged")?,
-        };
+        let now = totals(&row)?;
         let before = std::mem::replace(&mut self.known, now);
         self.link.keep(connection);
         let updated = now.updated - before.updated;
@@ -195,7 +189,12 @@ impl Sink for MssqlSink {
             Some(row) => Claim::Claimed(checkpoint(&row)?),
             None => Claim::Busy(lease(&look(&mut connection, &self.link, &doing).await?)?),
         };
-        self.known = Totals::default();
+        if matches!(claim, Claim::Claimed(_)) {
+            // A run that claims again has counts already.
+            let sql = statements::totals(&self.link.config.state_schema)?;
+            let row = connection.query_row(&sql, &[&run.id], Phase::Repeatable, &doing).await?;
+            self.known = row.as_ref().map(totals).transpose()?.unwrap_or_default();
+        }
         self.link.keep(connection);
         Ok(claim)
     }
@@ -267,6 +266,16 @@ pub(super) async fn look(connection: &mut Connection, link: &Link, doing: &str) 
                 link.name, link.config.state_schema
             ))
         })
+}
+
+fn totals(row: &Row) -> Result<Totals> {
+    let total = |column| required::<i64>(row, column);
+    Ok(Totals {
+        written: total("rows_written")?,
+        updated: total("rows_updated")?,
+        deleted: total("rows_deleted")?,
+        unchanged: total("rows_unchanged")?,
+    })
 }
 
 pub(super) fn checkpoint(row: &Row) -> Result<Checkpoint> {

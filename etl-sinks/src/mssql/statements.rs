@@ -5,7 +5,7 @@ use etl_core::Result;
 use etl_core::connector::Mode;
 use etl_sql::mssql::error::own;
 use etl_sql::mssql::quote::{name, text};
-use etl_sql::mssql::target::{Column, Target};
+use etl_sql::mssql::target::{Column, MAX_CLUSTERED_BYTES, Target};
 use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
 
 /// The staging table: a session's own, gone with it.
@@ -55,7 +55,10 @@ fn create_stage(target: &Target) -> Result<String> {
         lines.push(format!("  {} {staged}{collation} {null}", name(&column.name)?));
     }
     if target.mode == Mode::Upsert {
-        lines.push(format!("  UNIQUE CLUSTERED ({})", key_list(target)?));
+        // As the target's own key: a clustered index takes fewer bytes.
+        let clustered = target.key_bytes()? <= MAX_CLUSTERED_BYTES;
+        let kind = if clustered { "CLUSTERED" } else { "NONCLUSTERED" };
+        lines.push(format!("  UNIQUE {kind} ({})", key_list(target)?));
     }
     Ok(format!("CREATE TABLE {STAGE} (\n{}\n);", lines.join(",\n")))
 }

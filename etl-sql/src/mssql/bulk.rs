@@ -38,7 +38,8 @@ pub async fn load(
     let doing = format!("{}: loading {} rows into {table}", target.stream, changes.len());
     let limit = connection.limit();
     // Sending has no limit in the driver. A batch is small; ten limits are a stalled peer.
-    let load = tokio::time::timeout(limit * 10, run(connection, table, target, changes, &doing));
+    let load = Box::pin(run(connection, table, target, changes, &doing));
+    let load = tokio::time::timeout(limit * 10, load);
     match load.await {
         Ok(loaded) => loaded,
         Err(_) => Err(timed_out(Phase::Repeatable, &doing, (limit * 10).as_secs())),
@@ -267,12 +268,12 @@ fn check_text(text: &str, limit: Option<u16>, column: &Column) -> std::result::R
             }
         }
     }
-    if let Some(declared) = column.max_chars.and_then(|chars| usize::try_from(chars).ok()) {
-        if text.len() > declared {
-            let chars = text.chars().count();
-            if chars > declared {
-                return Err(format!("it has {chars} characters, declared are at most {declared}"));
-            }
+    let declared = column.max_chars.and_then(|chars| usize::try_from(chars).ok());
+    // No text has more characters than bytes.
+    if let Some(declared) = declared.filter(|declared| text.len() > *declared) {
+        let chars = text.chars().count();
+        if chars > declared {
+            return Err(format!("it has {chars} characters, declared are at most {declared}"));
         }
     }
     if column.key && text.ends_with(' ') {

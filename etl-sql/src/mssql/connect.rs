@@ -38,7 +38,8 @@ impl Connection {
             config.host, config.port, config.database, config.user
         );
         let limit = config.connect_timeout;
-        match timeout(limit, Self::connect(config, &doing)).await {
+        // The driver's futures are large; on the heap they do not swell every caller's.
+        match timeout(limit, Box::pin(Self::connect(config, &doing))).await {
             Ok(connected) => connected,
             Err(_) => Err(timed_out(Phase::Connect, &doing, limit.as_secs())),
         }
@@ -51,7 +52,7 @@ impl Connection {
             Error::transient(format!("{doing}: {}", error.kind())).with_source(error)
         })?;
         socket.set_nodelay(true).map_err(|error| Error::transient(doing).with_source(error))?;
-        let client = Client::connect(driver, socket.compat_write())
+        let client = Box::pin(Client::connect(driver, socket.compat_write()))
             .await
             .map_err(|error| classify(&error, Phase::Connect, doing))?;
         let limit = config.command_timeout;
@@ -120,7 +121,7 @@ pub(crate) async fn limited<T>(
     doing: &str,
     request: impl Future<Output = tiberius::Result<T>>,
 ) -> Result<T> {
-    match timeout(limit + Duration::from_secs(5), request).await {
+    match timeout(limit + Duration::from_secs(5), Box::pin(request)).await {
         Ok(done) => done.map_err(|error| classify(&error, phase, doing)),
         Err(_) => Err(timed_out(phase, doing, limit.as_secs())),
     }

@@ -36,7 +36,7 @@ pub fn create_login(login: &str, database: &str) -> Result<Statement> {
     Ok(Statement {
         name: format!("create login {login} or rotate its password"),
         text: format!(
-            "DECLARE @password nvarchar(128) = @P1, @sql nvarchar(max);
+            "DECLARE @password nvarchar(max) = @P1, @sql nvarchar(max);
 SET @password = REPLACE(@password, N'''', N'''''');
 IF SUSER_ID({literal}) IS NULL
   SET @sql = {create} + @password + {options};

@@ -39,10 +39,10 @@ async fn rows_of_one_second_with_any_key_resume_after_each_row() {
     let whole = sweep(&*source, None, limits(1)).await.unwrap();
     assert_eq!(rows(&whole), 45);
     let mut at = None;
-    for index in 0..45 {
+    for (index, batch) in whole.iter().take(45).enumerate() {
         let rest = sweep(&*source, at, limits(7)).await.unwrap();
         assert_eq!(rows(&rest), 45 - index, "after {index} batches");
-        at = Some(whole[index].position.clone());
+        at = Some(batch.position.clone());
     }
 }
 
