@@ -274,7 +274,7 @@ async fn the_servers_own_rules_hold_for_bulk_rows() {
         row.push(ColumnData::I32(None));
         row.push(ColumnData::Numeric(d.map(|n| Numeric::new_with_scale(n, 2))));
         bulk.send(row).await?;
-        bulk.finalize().await.map(|r| r.total())
+        bulk.finalize().await.map(tiberius::ExecuteResult::total)
     };
     assert_eq!(load(&mut c, Some("abc"), None, None).await.unwrap(), 1);
     assert_eq!(

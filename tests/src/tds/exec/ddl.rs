@@ -49,7 +49,22 @@ fn no_schema(name: &str) -> SqlError {
     .reach(Reach::Batch)
 }
 
+/// Whether a statement changes more than the session's own temporary tables.
+fn shared(ddl: &Ddl) -> bool {
+    match ddl {
+        Ddl::CreateTable { name, .. } | Ddl::AlterTable { name, .. } => !name.is_temp(),
+        Ddl::CreateIndex(index) => !index.table.is_temp(),
+        Ddl::DropIndex { table, .. } => !table.is_temp(),
+        Ddl::Drop { kind: DropKind::Table, names, .. } => names.iter().any(|n| !n.is_temp()),
+        _ => true,
+    }
+}
+
 pub(crate) fn run(ctx: &mut Ctx<'_>, ddl: &Ddl) -> Result<()> {
+    if shared(ddl) {
+        // A rollback restores the whole catalog, so only one transaction may change it.
+        lock_name(ctx, -1, -1, "")?;
+    }
     match ddl {
         Ddl::CreateTable { name, columns, constraints } => {
             create_table(ctx, name, columns, constraints)

@@ -398,10 +398,10 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
     let output = match &i.output {
         Some(o) => {
             let def = writer.def.clone();
-            let into = output_into(ctx, o, o.items.len())?;
             let mut b = Binder::new(ctx);
             b.scopes.push(Scope { sources: vec![supplied("inserted", &def)], ..Scope::default() });
             let (items, columns) = bind_output(&mut b, o)?;
+            let into = output_into(ctx, o, items.len())?;
             Some(BoundOutput { items, columns, into })
         }
         None => None,
