@@ -90,6 +90,9 @@ async fn a_key_range_stays_empty_while_it_is_locked() {
     run(&mut b, "SET LOCK_TIMEOUT 100").await;
     let probe = "BEGIN TRAN; IF NOT EXISTS (SELECT 1 FROM t WITH (UPDLOCK, SERIALIZABLE) WHERE id = 7) SELECT 'free'";
     assert_eq!(one(&mut a, probe).await, "free");
+    // The same probe by another waits, so only one of two finds the key free.
+    assert_eq!(fails(&mut b, probe).await, 1222);
+    run(&mut b, "ROLLBACK").await;
     assert_eq!(fails(&mut b, "INSERT t VALUES (7, 'x')").await, 1222);
     run(&mut b, "INSERT t VALUES (8, 'x')").await;
     run(&mut a, "INSERT t VALUES (7, 'mine'); COMMIT").await;

@@ -1,6 +1,6 @@
 //! Scalar functions: arguments, result types. The bodies are in `exec::functions`.
 
-use super::expr::{compare_values, merge};
+use super::expr::{compare_collation, compare_values, merge};
 use super::{Binder, Body, Kind, Label, TExpr, assign_cast, convert_to};
 use crate::tds::error::{Reach, Result, SqlError, unsupported};
 use crate::tds::exec::functions as body;
@@ -233,8 +233,8 @@ impl Binder<'_, '_> {
                     (false, true) => SqlType::VarChar(Len::Max),
                     (false, false) => SqlType::VarChar(Len::N(8000)),
                 };
-                let mut label = merge(all[0].label, all[1].label, "replace")?;
-                label = merge(label, all[2].label, "replace")?;
+                let mut label = settle(all[0].label, all[1].label, "replace")?;
+                label = settle(label, all[2].label, "replace")?;
                 let body: Body = if label.coll().is_some_and(super::super::types::collation::Coll::is_case_sensitive) {
                     body::replace
                 } else {
@@ -272,7 +272,7 @@ impl Binder<'_, '_> {
                 let (a, b) = (self.textual(a)?, self.textual(b)?);
                 let (from, n) = (self.int(from)?, self.int(n)?);
                 let ty = if a.ty.is_wide() || b.ty.is_wide() { NMAX } else { SqlType::VarChar(Len::Max) };
-                let label = merge(a.label, b.label, "stuff")?;
+                let label = settle(a.label, b.label, "stuff")?;
                 Ok(TExpr {
                     ty,
                     label,
@@ -282,7 +282,7 @@ impl Binder<'_, '_> {
             }
             ("CHARINDEX", [a, b]) | ("CHARINDEX", [a, b, _]) => {
                 let (a, b) = (self.textual(a)?, self.textual(b)?);
-                let label = merge(a.label, b.label, "charindex")?;
+                let label = settle(a.label, b.label, "charindex")?;
                 let body: Body = if label.coll().is_some_and(super::super::types::collation::Coll::is_case_sensitive) {
                     body::charindex
                 } else {
@@ -398,7 +398,7 @@ impl Binder<'_, '_> {
             let ty = if e.ty.is_text() { e.ty } else { SqlType::VarChar(Len::N(8000)) };
             wide |= ty.is_wide();
             max |= ty.len() == Some(Len::Max);
-            label = merge(label, e.label, "concat")?;
+            label = settle(label, e.label, "concat")?;
             list.push(assign_cast(e, ty)?);
         }
         if label == Label::None {
@@ -549,4 +549,10 @@ fn known_name(name: &str) -> bool {
         "ROUND",
     ];
     NAMES.contains(&name)
+}
+
+/// The label of arguments that are compared with each other: a conflict is an error at once.
+fn settle(a: Label, b: Label, operation: &str) -> Result<Label> {
+    compare_collation(a, b, operation)?;
+    merge(a, b, operation)
 }

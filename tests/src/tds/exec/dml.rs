@@ -1,5 +1,12 @@
 //! INSERT, UPDATE, DELETE, TRUNCATE, SELECT INTO.
 
+mod writer;
+pub(crate) use writer::*;
+mod output;
+use output::*;
+mod modify;
+use modify::*;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -29,16 +36,6 @@ pub(crate) struct Outcome {
     pub(crate) count: i64,
 }
 
-/// A table that is being written.
-pub(crate) struct Writer {
-    pub(crate) def: Arc<TableDef>,
-    pub(crate) db: i32,
-    computed: Vec<(usize, TExpr)>,
-    defaults: Vec<Option<TExpr>>,
-    identity_insert: bool,
-    explicit_identity: bool,
-}
-
 fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
@@ -48,196 +45,6 @@ pub(crate) fn full_name(ctx: &Ctx<'_>, db: i32, def: &TableDef) -> String {
     match ctx.state.catalog.databases.iter().find(|d| d.id == db) {
         Some(d) if def.id > 0 => format!("{}.{}.{}", d.name, d.schema_name(def.schema), def.name),
         _ => format!("tempdb.dbo.{}", def.name),
-    }
-}
-
-impl Writer {
-    pub(crate) fn new(ctx: &mut Ctx<'_>, db: i32, def: Arc<TableDef>) -> Result<Writer> {
-        let identity_insert = ctx.sess.options.identity_insert == Some(def.id);
-        let mut computed = Vec::new();
-        let mut defaults = Vec::new();
-        for (i, c) in def.columns.iter().enumerate() {
-            if let Some((text, _)) = &c.computed {
-                let e = crate::tds::parse::expression(text)?;
-                let mut b = Binder::new(ctx);
-                b.scopes
-                    .push(Scope { sources: vec![supplied(&def.name, &def)], ..Scope::default() });
-                computed.push((i, b.value(&e)?));
-            }
-            defaults.push(match &c.default {
-                Some(d) => {
-                    let e = crate::tds::parse::expression(&d.text)?;
-                    Some(Binder::new(ctx).value(&e)?)
-                }
-                None => None,
-            });
-        }
-        Ok(Writer { def, db, computed, defaults, identity_insert, explicit_identity: false })
-    }
-
-    /// Identity values are given, as a bulk load may.
-    pub(crate) fn keep_identity(&mut self) {
-        self.explicit_identity = true;
-    }
-
-    /// The columns an INSERT without a list fills.
-    pub(crate) fn insertable(&self) -> Vec<usize> {
-        let open =
-            |c: &Column| c.computed.is_none() && (c.identity.is_none() || self.identity_insert);
-        self.def.columns.iter().enumerate().filter(|(_, c)| open(c)).map(|(i, _)| i).collect()
-    }
-
-    /// A value as the column keeps it.
-    pub(crate) fn store(
-        &self,
-        ctx: &Ctx<'_>,
-        column: usize,
-        v: &Value,
-        ty: SqlType,
-        verb: &str,
-    ) -> Result<Value> {
-        let c = &self.def.columns[column];
-        if v.is_null() {
-            if c.nullable {
-                return Ok(Value::Null);
-            }
-            return Err(SqlError::new(
-                515,
-                16,
-                format!(
-                    "Cannot insert the value NULL into column '{}', table '{}'; column does not allow nulls. {verb} fails.",
-                    c.name,
-                    full_name(ctx, self.db, &self.def)
-                ),
-            )
-            .state(2));
-        }
-        convert::assign(v, ty, c.ty, |kept| {
-            SqlError::new(
-                2628,
-                16,
-                format!(
-                    "String or binary data would be truncated in table '{}', column '{}'. Truncated value: '{kept}'.",
-                    full_name(ctx, self.db, &self.def),
-                    c.name
-                ),
-            )
-        })
-    }
-
-    /// A whole row from the given columns; the others take their default.
-    pub(crate) fn complete(
-        &self,
-        ctx: &mut Ctx<'_>,
-        columns: &[usize],
-        values: Vec<Value>,
-    ) -> Result<Vec<Value>> {
-        let mut row = vec![Value::Null; self.def.columns.len()];
-        let mut given = vec![false; row.len()];
-        for (i, v) in columns.iter().zip(values) {
-            row[*i] = v;
-            given[*i] = true;
-        }
-        for (i, c) in self.def.columns.iter().enumerate() {
-            if given[i] || c.computed.is_some() {
-                continue;
-            }
-            if let Some((seed, step)) = c.identity {
-                row[i] = Value::Int(self.next_identity(ctx, seed, step));
-                continue;
-            }
-            let (v, ty) = match &self.defaults[i] {
-                Some(e) => (value(ctx, e, &Env::default())?, e.ty),
-                None => (Value::Null, c.ty),
-            };
-            row[i] = self.store(ctx, i, &v, ty, "INSERT")?;
-        }
-        self.compute(ctx, &mut row)?;
-        Ok(row)
-    }
-
-    fn next_identity(&self, ctx: &mut Ctx<'_>, seed: i64, step: i64) -> i64 {
-        let Some(data) = ctx.state.tables.get_mut(&self.def.id) else { return seed };
-        let n = data.identity.map_or(seed, |last| last.saturating_add(step));
-        data.identity = Some(n);
-        ctx.sess.scope_identity = Some(n);
-        n
-    }
-
-    pub(crate) fn compute(&self, ctx: &mut Ctx<'_>, row: &mut [Value]) -> Result<()> {
-        if self.computed.is_empty() {
-            return Ok(());
-        }
-        let tuple: Tuple = vec![Some(Cell { row: Arc::from(row.to_vec()), id: 0 })];
-        let env = Env { tuple: &tuple, ..Env::default() };
-        for (i, e) in &self.computed {
-            row[*i] = value(ctx, e, &env)?;
-        }
-        Ok(())
-    }
-
-    /// Adds a row that is complete.
-    pub(crate) fn insert(&self, ctx: &mut Ctx<'_>, row: Vec<Value>) -> Result<Row> {
-        if self.explicit_identity {
-            self.raise_identity(ctx, &row);
-        }
-        let row: Row = Arc::from(row);
-        self.check_locks(ctx, &row)?;
-        if let Some(data) = ctx.state.tables.get_mut(&self.def.id) {
-            let id = data.allocate();
-            ctx.state.set_row(ctx.sess.id, self.def.id, id, Some(row.clone()));
-            ctx.changed.push((self.def.id, id));
-        }
-        Ok(row)
-    }
-
-    fn raise_identity(&self, ctx: &mut Ctx<'_>, row: &[Value]) {
-        for (i, c) in self.def.columns.iter().enumerate() {
-            if let (Some((_, step)), Some(n)) = (c.identity, row[i].as_i64()) {
-                ctx.sess.scope_identity = Some(n);
-                if let Some(data) = ctx.state.tables.get_mut(&self.def.id) {
-                    let further =
-                        data.identity.is_none_or(|last| if step > 0 { n > last } else { n < last });
-                    if further {
-                        data.identity = Some(n);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits for whoever has locked the table or one of the row's keys.
-    fn check_locks(&self, ctx: &mut Ctx<'_>, row: &Row) -> Result<()> {
-        if self.def.id < 0 {
-            return Ok(());
-        }
-        let me = ctx.sess.id;
-        let mut holder = ctx.state.locks.table_holder(self.def.id, me, true);
-        if holder.is_none()
-            && let Some(data) = ctx.state.tables.get(&self.def.id)
-        {
-            holder = data
-                .indexes
-                .iter()
-                .filter(|i| i.unique)
-                .filter_map(|i| i.key(row))
-                .find_map(|k| ctx.state.locks.key_holder(self.def.id, &k, me));
-        }
-        match holder {
-            Some(h) => Err(ctx.state.wait_for(h)),
-            None => Ok(()),
-        }
-    }
-
-    /// Replaces or removes a row.
-    fn change(&self, ctx: &mut Ctx<'_>, id: RowId, old: &Row, new: Option<Row>) -> Result<()> {
-        self.check_locks(ctx, old)?;
-        if let Some(row) = &new {
-            self.check_locks(ctx, row)?;
-        }
-        ctx.state.set_row(ctx.sess.id, self.def.id, id, new);
-        ctx.changed.push((self.def.id, id));
-        Ok(())
     }
 }
 
@@ -257,53 +64,6 @@ fn target_name(target: &Target) -> (ObjName, Hints) {
     }
 }
 
-/// An OUTPUT clause, bound.
-struct BoundOutput {
-    items: Vec<TExpr>,
-    columns: Vec<OutCol>,
-    into: Option<(Writer, Vec<usize>)>,
-}
-
-fn bind_output(b: &mut Binder<'_, '_>, output: &Output) -> Result<(Vec<TExpr>, Vec<OutCol>)> {
-    let (mut items, mut columns) = (Vec::new(), Vec::new());
-    for item in &output.items {
-        match item {
-            Item::Star(q) => b.star(q, &mut items, &mut columns)?,
-            Item::Expr { expr, alias } => {
-                let e = b.value(expr)?;
-                let name = alias.clone().unwrap_or_else(|| match expr {
-                    Expr::Column(parts) => parts.last().cloned().unwrap_or_default(),
-                    _ => String::new(),
-                });
-                columns.push(b.out_column(&e, name));
-                items.push(e);
-            }
-            Item::Assign { .. } => return Err(unsupported("an assignment in OUTPUT")),
-        }
-    }
-    Ok((items, columns))
-}
-
-fn output_into(
-    ctx: &mut Ctx<'_>,
-    output: &Output,
-    width: usize,
-) -> Result<Option<(Writer, Vec<usize>)>> {
-    let Some((target, names)) = &output.into else { return Ok(None) };
-    let (name, _) = target_name(target);
-    let (db, def) = find_table(ctx, &name)?;
-    ctx.require(db, "INSERT", &def)?;
-    let writer = Writer::new(ctx, db, def)?;
-    let columns = match names {
-        Some(names) => named_columns(&writer, names)?,
-        None => writer.insertable(),
-    };
-    if columns.len() != width {
-        return Err(count_mismatch());
-    }
-    Ok(Some((writer, columns)))
-}
-
 fn count_mismatch() -> SqlError {
     SqlError::new(
         213,
@@ -311,28 +71,6 @@ fn count_mismatch() -> SqlError {
         "Column name or number of supplied values does not match table definition.",
     )
     .reach(Reach::Batch)
-}
-
-impl BoundOutput {
-    fn emit(&self, ctx: &mut Ctx<'_>, tuple: &Tuple, out: &mut Outcome) -> Result<()> {
-        let env = Env { tuple, ..Env::default() };
-        let mut row = Vec::with_capacity(self.items.len());
-        for e in &self.items {
-            row.push(value(ctx, e, &env)?);
-        }
-        match &self.into {
-            None => out.rows.push(Arc::from(row)),
-            Some((writer, columns)) => {
-                let mut stored = Vec::with_capacity(row.len());
-                for ((v, e), c) in row.iter().zip(&self.items).zip(columns) {
-                    stored.push(writer.store(ctx, *c, v, e.ty, "INSERT")?);
-                }
-                let full = writer.complete(ctx, columns, stored)?;
-                writer.insert(ctx, full)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn named_columns(writer: &Writer, names: &[String]) -> Result<Vec<usize>> {
@@ -398,10 +136,10 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
     let output = match &i.output {
         Some(o) => {
             let def = writer.def.clone();
-            let into = output_into(ctx, o, o.items.len())?;
             let mut b = Binder::new(ctx);
             b.scopes.push(Scope { sources: vec![supplied("inserted", &def)], ..Scope::default() });
             let (items, columns) = bind_output(&mut b, o)?;
+            let into = output_into(ctx, o, items.len())?;
             Some(BoundOutput { items, columns, into })
         }
         None => None,
@@ -520,197 +258,11 @@ fn values_mismatch(i: &Insert, more: bool) -> SqlError {
     }
 }
 
-/// FROM and WHERE of an UPDATE or DELETE, joined, with the target's place among the sources.
-struct Modify {
-    join: JoinPlan,
-    target: usize,
-    writer: Writer,
-}
-
-/// Where the target stands in FROM: by alias, else as the table itself.
-fn place_in_from(from: &[TableRef], name: &ObjName) -> Option<String> {
-    fn walk(t: &TableRef, name: &ObjName, found: &mut Option<String>, exact: bool) {
-        match t {
-            TableRef::Join { left, right, .. } => {
-                walk(left, name, found, exact);
-                walk(right, name, found, exact);
-            }
-            TableRef::Table { name: n, alias, .. } => {
-                let by_alias =
-                    name.schema.is_none() && alias.as_ref().is_some_and(|a| same(a, &name.name));
-                let by_name = same(&n.name, &name.name)
-                    && (name.schema.is_none()
-                        || n.schema.is_none()
-                        || name
-                            .schema
-                            .as_ref()
-                            .zip(n.schema.as_ref())
-                            .is_some_and(|(a, b)| same(a, b)));
-                if found.is_none()
-                    && if exact { by_alias || (by_name && alias.is_none()) } else { by_name }
-                {
-                    *found = Some(alias.clone().unwrap_or_else(|| n.name.clone()));
-                }
-            }
-            TableRef::Variable { name: n, alias } => {
-                let shown = alias.as_ref().unwrap_or(n);
-                if found.is_none() && (same(shown, &name.name) || same(n, &name.name)) {
-                    *found = Some(shown.clone());
-                }
-            }
-            TableRef::Derived { .. } | TableRef::Values { .. } => {}
-        }
-    }
-    let mut found = None;
-    for exact in [true, false] {
-        from.iter().for_each(|t| walk(t, name, &mut found, exact));
-    }
-    found
-}
-
-/// Binds what UPDATE and DELETE share; `bind` binds the rest in the same scope.
-fn modify<T>(
-    ctx: &mut Ctx<'_>,
-    ctes: &[crate::tds::parse::ast::Cte],
-    target: &Target,
-    from: &[TableRef],
-    filter: Option<&Expr>,
-    asked: &str,
-    bind: impl FnOnce(&mut Binder<'_, '_>, &Writer, usize) -> Result<(T, Vec<TExpr>)>,
-) -> Result<(Modify, T)> {
-    let (name, hints) = target_name(target);
-    let place = place_in_from(from, &name);
-    if place.is_none() && ctes.iter().any(|c| same(&c.name, &name.name)) {
-        return Err(unsupported("writing through a common table expression"));
-    }
-    let mut from = from.to_vec();
-    let alias = match place {
-        Some(alias) => alias,
-        None => {
-            from.insert(
-                0,
-                match target {
-                    Target::Table(..) => TableRef::Table { name: name.clone(), alias: None, hints },
-                    Target::Variable(v) => TableRef::Variable { name: v.clone(), alias: None },
-                },
-            );
-            name.name.clone()
-        }
-    };
-    let mut b = Binder::new(ctx);
-    b.ctes = ctes.to_vec();
-    b.scopes.push(Scope::default());
-    // Reading the target needs SELECT only if a column of it is read.
-    let readable = target_object(&mut b, &from, &alias)?;
-    b.trusted = true;
-    let (flat, mut pool) = b.from(&from)?;
-    b.trusted = false;
-    let target = b
-        .scope()
-        .sources
-        .iter()
-        .position(|s| same(&s.alias, &alias) && matches!(s.rows, Rows::Table { .. }))
-        .ok_or_else(|| invalid_object(&name.display()))?;
-    let (db, def) = readable;
-    for (i, source) in b.scopes[0].sources.iter().enumerate() {
-        if i != target {
-            check_source(b.ctx, source)?;
-        }
-    }
-    b.ctx.require(db, asked, &def)?;
-    let writer = Writer::new(b.ctx, db, def)?;
-    if let Some(f) = filter {
-        let p = b.predicate(f)?;
-        split(p, &mut pool);
-    }
-    let (bound, read) = bind(&mut b, &writer, target)?;
-    let mut mask = 0;
-    pool.iter().for_each(|p| mask |= crate::tds::bind::mask_of_pred(p));
-    flat.iter().flat_map(|f| &f.on).for_each(|p| mask |= crate::tds::bind::mask_of_pred(p));
-    read.iter().for_each(|e| mask |= crate::tds::bind::mask_of(e));
-    if mask & (1 << target) != 0 {
-        b.ctx.require(writer.db, "SELECT", &writer.def)?;
-    }
-    let mut sources = std::mem::take(&mut b.scopes[0].sources);
-    sources.truncate(
-        sources.iter().position(|s| matches!(s.rows, Rows::Supplied)).unwrap_or(sources.len()),
-    );
-    let join = b.plan_join(sources, flat, pool)?;
-    Ok((Modify { join, target, writer }, bound))
-}
-
-fn split(p: Pred, out: &mut Vec<Pred>) {
-    if let Pred::And(a, b) = p {
-        split(*a, out);
-        split(*b, out);
-    } else {
-        out.push(p);
-    }
-}
-
-/// Other tables of FROM need SELECT; derived tables were checked as they were bound... unless trusted.
-fn check_source(ctx: &mut Ctx<'_>, source: &Source) -> Result<()> {
-    if let Rows::Table { id, .. } = &source.rows {
-        let catalog = ctx.state.catalog.clone();
-        for db in &catalog.databases {
-            if let Some(def) = db.tables.get(id) {
-                ctx.require(db.id, "SELECT", def)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn target_object(
-    b: &mut Binder<'_, '_>,
-    from: &[TableRef],
-    alias: &str,
-) -> Result<(i32, Arc<TableDef>)> {
-    fn walk(t: &TableRef, alias: &str) -> Option<ObjName> {
-        match t {
-            TableRef::Join { left, right, .. } => walk(left, alias).or_else(|| walk(right, alias)),
-            TableRef::Table { name, alias: a, .. } => {
-                same(a.as_ref().unwrap_or(&name.name), alias).then(|| name.clone())
-            }
-            TableRef::Variable { name, alias: a } => {
-                same(a.as_ref().unwrap_or(name), alias).then(|| ObjName::bare(name))
-            }
-            _ => None,
-        }
-    }
-    let name = from.iter().find_map(|t| walk(t, alias)).ok_or_else(|| invalid_object(alias))?;
-    find_table(b.ctx, &name)
-}
-
 /// Adds `inserted` and `deleted` behind the other sources.
 fn add_output_sources(b: &mut Binder<'_, '_>, def: &TableDef) {
     let scope = b.scope();
     scope.sources.push(supplied("inserted", def));
     scope.sources.push(supplied("deleted", def));
-}
-
-struct Change {
-    id: RowId,
-    tuple: Tuple,
-    old: Row,
-}
-
-/// The target rows, each once.
-fn collect(ctx: &mut Ctx<'_>, m: &Modify, top: Option<usize>) -> Result<Vec<Change>> {
-    let mut seen = HashSet::new();
-    let mut out = Vec::new();
-    query::join(ctx, &m.join, None, Some(m.target), &mut |_, tuple| {
-        if let Some(Some(cell)) = tuple.get(m.target) {
-            if top.is_some_and(|n| out.len() >= n) {
-                return Ok(false);
-            }
-            if seen.insert(cell.id) {
-                out.push(Change { id: cell.id, tuple: tuple.clone(), old: cell.row.clone() });
-            }
-        }
-        Ok(true)
-    })?;
-    Ok(out)
 }
 
 fn top_of(ctx: &mut Ctx<'_>, top: Option<&Expr>) -> Result<Option<usize>> {
