@@ -82,3 +82,40 @@ async fn the_sink_keeps_the_contract() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn every_text_comes_back_from_its_literal() {
+    let database = Database::new().await;
+    let mut connection = database.connect().await;
+    let mut random = fastrand::Rng::with_seed(7);
+    let alphabet: Vec<char> = "a'\"[]]\\;-- \n\t%_é漢🚚".chars().collect();
+    for _ in 0..200 {
+        let count = random.usize(0..12);
+        let text: String = (0..count).map(|_| alphabet[random.usize(0..alphabet.len())]).collect();
+        let literal = etl_sql::mssql::quote::text(&text);
+        let rows = connection.batch(&format!("SELECT {literal} AS [t];"), "a test").await.unwrap();
+        let cell = rows.into_iter().flatten().next().unwrap();
+        assert_eq!(etl_tests::mssql::cell_text(&cell).as_deref(), Some(text.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_pooled_connection_is_replaced_after_an_error() {
+    let database = Database::new().await;
+    let manager = etl_sql::mssql::pool::MssqlManager::new(database.owner.clone());
+    let pool =
+        bb8::Pool::builder().max_size(1).retry_connection(false).build(manager).await.unwrap();
+    let spid = async |sql: &'static str| {
+        let mut shared = pool.get().await.unwrap();
+        shared
+            .with(async |connection: &mut etl_sql::mssql::Connection| {
+                let rows = connection.batch(sql, "a test").await?;
+                Ok(rows.len())
+            })
+            .await
+    };
+    assert_eq!(spid("SELECT 1 AS [a];").await.unwrap(), 1);
+    assert!(spid("SELECT [a] FROM [dbo].[missing];").await.is_err());
+    assert_eq!(pool.state().connections, 0, "the broken connection is still in the pool");
+    assert_eq!(spid("SELECT 1 AS [a] UNION ALL SELECT 2;").await.unwrap(), 2);
+}

@@ -11,7 +11,7 @@ use etl_core::schema::{StreamSchema, meta};
 use etl_core::{Definition, StreamConfig};
 use etl_sinks::mssql::statements::{self, Statements};
 use etl_sql::mssql::target::{self, Target};
-use etl_sql::mssql::{MssqlConfig, plan};
+use etl_sql::mssql::{MssqlConfig, bulk, plan};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -108,6 +108,10 @@ fn all_statements() -> BTreeMap<String, String> {
         let sent = Statements::new("etl", &target).unwrap();
         all.insert(format!("{name}.stage"), sent.create_stage);
         all.insert(format!("{name}.commit"), sent.commit);
+        if let Some(column) = target.columns.iter().find(|column| !column.key) {
+            let fill = bulk::fill_statement(statements::STAGE, &target, column).unwrap();
+            all.insert(format!("{name}.fill_stage"), fill);
+        }
         all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());
         all.insert("truncate_stage".to_owned(), sent.truncate_stage);
         all.insert("commit_position".to_owned(), sent.commit_position);

@@ -8,7 +8,7 @@ use arrow::datatypes::{
 use etl_core::{Changes, Error, Result};
 use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime2, DateTimeOffset, Time};
-use tiberius::{ColumnData, SqlBulkCopyOption, TokenRow, Uuid};
+use tiberius::{ColumnData, SqlBulkCopyOption, ToSql, TokenRow, Uuid};
 
 use super::connect::Connection;
 use super::error::{Phase, classify, timed_out};
@@ -63,6 +63,7 @@ async fn run(
         .bulk_insert_with_options(table, &names, options, &[])
         .await
         .map_err(fail)?;
+    let mut large = Vec::new();
     for index in 0..changes.len() {
         let deleted = changes.is_delete(index);
         let mut row = TokenRow::with_capacity(columns.len() + 1);
@@ -74,13 +75,81 @@ async fn run(
                 convert(column, array, index)
                     .map_err(|what| refuse(target, &columns, index, column, &what))?
             };
-            row.push(value);
+            if is_large(&value) {
+                large.push((*column, value, index));
+                row.push(null(column.sql_type));
+            } else {
+                row.push(value);
+            }
         }
         request.send(row).await.map_err(fail)?;
     }
     // The commit counts what arrived; the count in this answer depends on the session's settings.
     request.finalize().await.map_err(fail)?;
+    for (column, value, row) in large {
+        fill(&mut connection, table, target, &columns, column, value, row, doing).await?;
+    }
     Ok(connection)
+}
+
+/// The driver refuses longer values in a bulk load, also for `max`, whose marker 0xFFFF it takes
+/// for a length (tiberius 0.13); as parameters it sends them.
+const BULK_BYTES: usize = 65_535;
+
+fn is_large(value: &ColumnData<'_>) -> bool {
+    match value {
+        // Two bytes for each UTF-16 unit, and no text has more of those than bytes in UTF-8.
+        ColumnData::String(Some(text)) => {
+            text.len() > BULK_BYTES / 2 && text.encode_utf16().count() > BULK_BYTES / 2
+        }
+        ColumnData::Binary(Some(bytes)) => bytes.len() > BULK_BYTES,
+        _ => false,
+    }
+}
+
+/// Puts a large value into its staged row.
+#[expect(clippy::too_many_arguments, reason = "one call, beside the loop that it belongs to")]
+async fn fill(
+    connection: &mut Connection,
+    table: &str,
+    target: &Target,
+    columns: &[Bound<'_>],
+    column: &Column,
+    value: ColumnData<'static>,
+    row: usize,
+    doing: &str,
+) -> Result<()> {
+    let mut parameters = vec![Parameter(value)];
+    for (key, array) in columns.iter().filter(|(column, _)| column.key) {
+        let value =
+            convert(key, array, row).map_err(|what| refuse(target, columns, row, key, &what))?;
+        parameters.push(Parameter(value));
+    }
+    let parameters: Vec<&dyn ToSql> = parameters.iter().map(|value| value as &dyn ToSql).collect();
+    let sql = fill_statement(table, target, column)?;
+    connection.query(&sql, &parameters, Phase::Repeatable, doing).await.map(drop)
+}
+
+/// Sets one column of one staged row: `@P1` the value, then the key.
+///
+/// # Errors
+/// `Config` for a bad name.
+pub fn fill_statement(table: &str, target: &Target, column: &Column) -> Result<String> {
+    let name = super::quote::name;
+    let key = target
+        .key()
+        .enumerate()
+        .map(|(index, key)| Ok(format!("{} = @P{}", name(&key.name)?, index + 2)))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(format!("UPDATE {table} SET {} = @P1 WHERE {};", name(&column.name)?, key.join(" AND ")))
+}
+
+struct Parameter(ColumnData<'static>);
+
+impl ToSql for Parameter {
+    fn to_sql(&self) -> ColumnData<'_> {
+        self.0.clone()
+    }
 }
 
 /// The staging table's column names, quoted, the delete flag first.

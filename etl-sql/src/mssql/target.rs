@@ -186,7 +186,7 @@ impl Target {
 
 /// An index's key takes at most this many bytes; a clustered one 900.
 const MAX_INDEX_BYTES: u32 = 1700;
-/// See [`MAX_INDEX_BYTES`].
+/// The key of a clustered index takes at most this many bytes.
 pub const MAX_CLUSTERED_BYTES: u32 = 900;
 
 /// One row per column of the table `@P1` (quoted).

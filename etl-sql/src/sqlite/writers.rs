@@ -19,7 +19,7 @@ pub enum Writers {
     /// transaction: all that was written before is committed or rolled back, and all that is
     /// written later begins later.
     None(i64),
-    /// Somebody holds the write lock, and has for [`PATIENCE`].
+    /// Somebody holds the write lock, and has for half a second.
     Active,
     /// The file cannot be written by us, so the lock cannot be taken either.
     Unknowable,

@@ -6,3 +6,4 @@ mod late; // writers that commit late, and a first load stopped by its deadline
 mod load; // content, incremental runs, a cancelled order
 mod refusals; // what is refused, and what a person is told
 mod shop;
+mod types; // every type of the mapping, by value
