@@ -38,7 +38,15 @@ impl Proxy {
     /// # Panics
     /// If no port can be had.
     pub async fn start(server: &str, rules: Rules) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(0, server, rules).await
+    }
+
+    /// Starts one on a port, 0 for a free one.
+    ///
+    /// # Panics
+    /// If the port cannot be had.
+    pub async fn start_at(port: u16, server: &str, rules: Rules) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared { rules, seen: AtomicU32::new(0), lost: AtomicU32::new(0) });
         let (server, carried) = (server.to_owned(), Arc::clone(&shared));

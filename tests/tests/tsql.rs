@@ -151,6 +151,21 @@ fn every_statement_is_its_golden_file() {
     assert_eq!(files, all.len(), "a golden file belongs to no statement");
 }
 
+/// Statements of kinds that sqlparser does not know: THROW, EXEC with a result, sp_executesql's
+/// parameters in DECLARE, GRANT ON OBJECT::, TRUNCATE of a temporary table.
+#[test]
+fn a_second_grammar_reads_what_it_knows() {
+    let known = |name: &str| {
+        ["look", "totals", "renew", "target_columns", "target_keys"].contains(&name)
+            || [".stage", ".fill_stage"].iter().any(|end| name.ends_with(end))
+    };
+    for (name, sql) in all_statements().into_iter().filter(|(name, _)| known(name)) {
+        let dialect = sqlparser::dialect::MsSqlDialect {};
+        let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &sql);
+        assert!(parsed.is_ok_and(|parsed| !parsed.is_empty()), "{name}: {sql}");
+    }
+}
+
 #[test]
 fn a_deleted_clause_is_seen() {
     let sent = Statements::new("etl", &targets()["upsert"]).unwrap();

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use etl_tests::proxy::{Proxy, Rules};
+
 use super::shop::Shop;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,6 +41,31 @@ async fn killed_at_any_moment_and_run_again_it_ends_in_the_same_state() {
     shop.job("check", &[]).expect(0);
     shop.run();
     shop.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_starts_later_is_waited_for() {
+    let mut shop = Shop::unprepared(10, "upsert").await;
+    shop.file["target"]["tls"] = "disable".into();
+    shop.write();
+    let owner = shop.target.owner.clone();
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let mut target = shop.target.clone();
+    (target.owner.host, target.owner.port) = ("127.0.0.1".to_owned(), port);
+    let password = secrecy::ExposeSecret::expose_secret(&owner.password);
+    let mut command = shop.init_command();
+    command.env("MSSQL_ADMIN_URL", target.url(&owner.user, password));
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let server = format!("{}:{}", owner.host, owner.port);
+    let _proxy = Proxy::start_at(port, &server, Rules::default()).await;
+    let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("waiting for the server"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
