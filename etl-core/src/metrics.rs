@@ -7,7 +7,7 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
 use crate::batch::{Batch, Progress};
 use crate::error::Class;
-use crate::sink::{Counts, Outcome};
+use crate::sink::{Counts, Outcome, RunReport};
 
 /// What an instrument is, for documents and dashboards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ instruments! {
     RETRIES = "etl.retries", "etl_retries_total", "counter", "{retry}", ["class"],
         "Tries that failed and were repeated, by error class.";
     HORIZON_AGE = "etl.source.horizon.age", "etl_source_horizon_age_seconds", "gauge", "s", [],
-        "How far the source's settled horizon is behind this clock.";
+        "How far the source's settled horizon was behind this clock when a run last ended with success.";
     LAST_SUCCESS = "etl.last_success.time", "etl_last_success_time_seconds", "gauge", "s", [],
         "When a run last ended with success, seconds since 1970 UTC.";
     RUNS = "etl.runs", "etl_runs_total", "counter", "{run}", ["outcome"],
@@ -148,11 +148,6 @@ impl Metrics {
     fn progress(&self, progress: &Progress) {
         self.rows.add(progress.read, &self.with("kind", "read"));
         self.rows.add(progress.reread, &self.with("kind", "reread"));
-        if let Some(horizon) = progress.horizon_micros {
-            let age = chrono::Utc::now().timestamp_micros().saturating_sub(horizon);
-            let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
-            self.horizon_age.record(age.as_secs_f64(), &self.labels);
-        }
     }
 
     /// Something failed and is tried again.
@@ -161,10 +156,15 @@ impl Metrics {
     }
 
     /// A run ended.
-    pub fn finished(&self, outcome: Outcome, took: Duration) {
-        self.runs.add(1, &self.with("outcome", outcome.as_str()));
-        self.run_duration.record(took.as_secs_f64(), &self.labels);
-        if outcome == Outcome::Success {
+    pub fn finished(&self, report: &RunReport) {
+        self.runs.add(1, &self.with("outcome", report.outcome.as_str()));
+        self.run_duration.record(report.duration.as_secs_f64(), &self.labels);
+        if let Some(horizon) = report.horizon_micros {
+            let age = chrono::Utc::now().timestamp_micros().saturating_sub(horizon);
+            let age = Duration::from_micros(u64::try_from(age).unwrap_or(0));
+            self.horizon_age.record(age.as_secs_f64(), &self.labels);
+        }
+        if report.outcome == Outcome::Success {
             let now = chrono::Utc::now().timestamp_micros();
             let now = Duration::from_micros(u64::try_from(now).unwrap_or(0));
             self.last_success.record(now.as_secs_f64(), &self.labels);

@@ -173,7 +173,7 @@ impl Pipeline {
         if !run.locked_out {
             self.finish(&run.report).await;
         }
-        self.metrics.finished(run.report.outcome, run.report.duration);
+        self.metrics.finished(&run.report);
         let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);
         Finished { report: run.report, error, skipped_for: run.skipped_for, skipped_too_long }
     }

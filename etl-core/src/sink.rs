@@ -318,6 +318,10 @@ impl RunReport {
     ) -> Option<Error> {
         self.duration = duration;
         self.asked_to_stop = asked_to_stop;
+        if !matches!(ended, Ok(Outcome::Success)) {
+            // Before a sweep's end its horizon says nothing about what the target holds.
+            self.horizon_micros = None;
+        }
         match ended {
             Ok(outcome) => {
                 self.outcome = outcome;

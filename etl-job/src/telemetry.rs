@@ -143,7 +143,7 @@ mod tests {
     use arrow::array::RecordBatch;
     use arrow::datatypes::Schema;
     use etl_core::metrics::INSTRUMENTS;
-    use etl_core::{Batch, Changes, Class, Counts, Outcome, Position};
+    use etl_core::{Batch, Changes, Class, Counts, Outcome, Position, RunReport};
 
     use super::*;
 
@@ -156,7 +156,11 @@ mod tests {
         let batch = Batch { changes: Changes::upserts(records), position, progress };
         metrics.committed(&batch, &Counts::default(), Duration::from_millis(3));
         metrics.retried(Class::Transient);
-        metrics.finished(Outcome::Success, Duration::from_secs(2));
+        let mut report = RunReport::new("orders/public.orders", uuid::Uuid::new_v4());
+        report.outcome = Outcome::Success;
+        report.duration = Duration::from_secs(2);
+        report.horizon_micros = progress.horizon_micros;
+        metrics.finished(&report);
         metrics.tls_unverified("target", true);
     }
 

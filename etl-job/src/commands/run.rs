@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use etl_core::connector::Stream;
 use etl_core::pipeline::{Finished, Observer};
-use etl_core::{Error, Outcome, Result, RunReport};
+use etl_core::{Error, Result, RunReport};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -136,8 +136,9 @@ async fn carry_as(
             Box::pin(pipeline.run(stop)).await
         }
         Err(error) => {
-            metrics.finished(Outcome::Failed, started.elapsed());
-            not_begun(run, stream, error, started.elapsed())
+            let finished = not_begun(run, stream, error, started.elapsed());
+            metrics.finished(&finished.report);
+            finished
         }
     }
 }
