@@ -226,6 +226,8 @@ fn progress() -> Option<Observer> {
 
 #[cfg(test)]
 mod tests {
+    use etl_core::Outcome;
+
     use super::*;
 
     const FILE: &str = "version: 1\npipeline: p\nsource: { type: a }\ntarget: { type: b }\n\
