@@ -44,6 +44,31 @@ async fn killed_at_any_moment_and_run_again_it_ends_in_the_same_state() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_is_given_to_the_login() {
+    let mut shop = Shop::open(10, "upsert").await;
+    let (host, port) = (shop.target.owner.host.clone(), shop.target.owner.port);
+    let old = shop.url_at(&host, port);
+    shop.password = "Rotated-pass-2'y".to_owned();
+    shop.job("run", &["--json"]).expect(77);
+    shop.init().expect(0);
+    shop.run();
+    shop.assert_equal().await;
+    shop.job_to(&old, "run", &["--json"]).expect(77);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_may_not_be_run_is_told_by_number_and_name() {
+    let (poor, shop) = (Shop::open(10, "upsert").await, Shop::unprepared(10, "upsert").await);
+    let url = poor.url_at(&poor.target.owner.host, poor.target.owner.port);
+    let mut command = shop.init_command();
+    command.env("MSSQL_ADMIN_URL", url);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("step 3 of 19, create login"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_starts_later_is_waited_for() {
     let mut shop = Shop::unprepared(10, "upsert").await;
     shop.file["target"]["tls"] = "disable".into();
@@ -85,7 +110,7 @@ async fn a_dry_run_prints_every_statement_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_statement_that_fails_is_told_by_number_and_name() {
+async fn a_target_that_does_not_fit_and_a_wrong_administrator_are_refused() {
     let shop = Shop::unprepared(10, "upsert").await;
     // The target is there already, with another type.
     shop.target.run("CREATE TABLE [dbo].[orders] ([id] int NOT NULL PRIMARY KEY);").await;

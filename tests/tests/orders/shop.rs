@@ -21,7 +21,8 @@ pub(super) struct Shop {
     pub(super) target: mssql::Database,
     folder: TempDir,
     login: String,
-    password: String,
+    /// The password in the pipeline file's target.
+    pub(super) password: String,
     /// The pipeline file's content; change it and [`Shop::write`] it.
     pub(super) file: Value,
 }
