@@ -110,16 +110,10 @@ impl PipelineFile {
         etl_sinks::find(&section.kind).map_err(|error| self.unknown_kind(section, error))
     }
 
+    /// Adds the line; the registry has said which kinds there are and which was probably meant.
     fn unknown_kind(&self, section: &Section, error: Error) -> Error {
-        let known: Vec<_> = match section.side {
-            "source" => etl_sources::SOURCES.iter().map(|connector| connector.kind).collect(),
-            _ => etl_sinks::SINKS.iter().map(|connector| connector.kind).collect(),
-        };
         let path = [Step::Key(section.side.to_owned()), Step::Key("type".to_owned())];
-        let near = crate::config::did_you_mean(&section.kind, &known);
-        let (place, text) = (self.place(&path), error.to_string());
-        let text = text.strip_prefix(&format!("{}.type: ", section.side)).unwrap_or(&text);
-        Error::config(format!("{place}{text}{near}"))
+        Error::config(format!("{}{error}", self.place(&path)))
     }
 
     /// Adds the line of the key that a connector did not like.

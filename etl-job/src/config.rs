@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::config::tree::{Node, Step};
 
-pub(crate) use explain::{did_you_mean, reworded};
+pub(crate) use explain::reworded;
 pub use form::{Batch, FileForm, Lease, Limits, Quarantine, Telemetry};
 
 /// The version of the file's format that this program reads.

@@ -28,7 +28,7 @@ pub fn find(kind: &str) -> Result<&'static SinkConnector> {
             .map(|known| (strsim::jaro_winkler(known, kind), known))
             .filter(|(likeness, _)| *likeness > 0.75)
             .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or_else(|| ".".to_owned(), |(_, known)| format!("; did you mean {known}?"));
+            .map_or_else(|| ".".to_owned(), |(_, known)| format!("; did you mean \"{known}\"?"));
         let known = known.join(", ");
         Error::config(format!("there is no sink \"{kind}\"{meant} There is: {known}"))
     })
@@ -43,7 +43,7 @@ mod tests {
     fn a_kind_is_found_or_guessed() {
         assert_eq!(find("sqlite").unwrap().kind, "sqlite");
         let error = find("sqlit").err().unwrap().to_string();
-        assert!(error.contains("did you mean sqlite?"), "{error}");
+        assert!(error.contains("did you mean \"sqlite\"?"), "{error}");
         let error = find("oracle").err().unwrap().to_string();
         assert!(error.contains("There is:") && !error.contains("did you mean"), "{error}");
     }

@@ -38,7 +38,7 @@ pub(crate) fn reworded(text: &str) -> String {
 }
 
 /// `; did you mean "object"?`, or nothing if nothing is near.
-pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     let distance =
         |other: &str| strsim::damerau_levenshtein(&word.to_lowercase(), &other.to_lowercase());
     let near = (word.chars().count() / 3).max(2);
