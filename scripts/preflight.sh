@@ -173,7 +173,7 @@ check_postgres() {
     found=yes
     why=$(useless_address "$address")
     [ -n "$why" ] || continue
-    file=$(grep -rlF --include='*.yaml' -- "$address" "$2" | head -n 1 || true)
+    file=$(grep -rlF --exclude-dir=secrets -- "$address" "$2" | head -n 1 || true)
     fault "Service postgres leads to '$address', which is $why. Put the address of your Postgres server into ${file:-$2}; pods must reach it."
   done < <(postgres_addresses "$1")
   [ -n "$found" ] || fault "Service postgres in $2 leads nowhere: it has neither an EndpointSlice with an address nor an externalName."
