@@ -25,7 +25,8 @@ API server. A step may be repeated: after a failure run the same command again.
   --provider NAME       what the nodes are, if not what the overlay is named after:
                         k3s, minikube, eks, kind, gke, aks, other
   --secrets files       from deploy/overlays/NAME/secrets (the default), or
-  --secrets cluster     they are there already (External Secrets, Sealed Secrets, by hand)
+  --secrets cluster     they are there already (Sealed Secrets, by hand), or the overlay's
+                        ExternalSecrets bring them (components/external-secrets)
   --no-run              do not start a run at the end
   --force-conflicts     take over fields that somebody else changed (kubectl edit, another tool)
   --timeout DURATION    for each wait (default: 10m)
@@ -83,25 +84,35 @@ overlays() { find deploy/overlays -mindepth 2 -maxdepth 2 -name kustomization.ya
 render() {
   kubectl kustomize "deploy/overlays/$OVERLAY" >"$WORK/all.yaml" 2>"$WORK/err" ||
     die $EX_INPUT "deploy/overlays/$OVERLAY cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
+  ! brought_by_operator || [ "$SECRETS_FROM" = cluster ] ||
+    die $EX_USAGE "deploy/overlays/$OVERLAY gets its Secrets from ExternalSecrets, and from files as well." \
+      "Add --secrets cluster, or take components/external-secrets out of the overlay."
   awk -v dir="$WORK" -f scripts/steps.awk "$WORK/all.yaml"
 }
 
 check_files() {
-  local dir="deploy/overlays/$OVERLAY/secrets"
-  if [ "$SECRETS_FROM" = cluster ]; then
-    dir=$WORK/secrets
-    mkdir -p "$dir"
-    fetch_secrets "$dir"
-  else
-    check_secret_files "$dir"
+  local dir="deploy/overlays/$OVERLAY"
+  check_postgres "$WORK/all.yaml" "$dir"
+  check_placeholders "$WORK/all.yaml" "$dir"
+  if [ "$SECRETS_FROM" = files ]; then
+    check_secret_files "$dir/secrets"
+    check_passwords "$dir/secrets"
+    check_certificates "$dir/secrets"
   fi
-  check_passwords "$dir"
-  check_certificates "$dir"
-  check_postgres "$WORK/all.yaml" "deploy/overlays/$OVERLAY"
-  report_faults
-  [ "$SECRETS_FROM" = cluster ] || kubectl kustomize "$dir" >"$WORK/secrets.yaml" 2>"$WORK/err" ||
-    die $EX_INPUT "$dir cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
+  report_faults $EX_INPUT "Nothing was changed."
+  [ "$SECRETS_FROM" = cluster ] || kubectl kustomize "$dir/secrets" >"$WORK/secrets.yaml" 2>"$WORK/err" ||
+    die $EX_INPUT "$dir/secrets cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
 }
+
+# The Secrets that the cluster holds, by the same rules.
+check_cluster_secrets() {
+  mkdir -p "$WORK/held"
+  fetch_secrets "$WORK/held"
+  check_passwords "$WORK/held"
+  check_certificates "$WORK/held"
+}
+
+brought_by_operator() { grep -q '^kind: ExternalSecret$' "$WORK/all.yaml"; }
 
 # Each class that is asked for by name is in the cluster or in the overlay; else there is a default.
 check_storage() {
@@ -171,11 +182,14 @@ main() {
   trap 'exit 130' INT TERM
   choose_context
   render
-  [ "$SECRETS_FROM" = cluster ] || check_files
+  check_files
   check_server_version
   check_provider "${PROVIDER:-$OVERLAY}"
   check_owner
-  [ "$SECRETS_FROM" = files ] || check_files
+  if [ "$SECRETS_FROM" = cluster ] && ! brought_by_operator; then
+    check_cluster_secrets
+    report_faults $EX_INPUT "Nothing was changed."
+  fi
   check_storage
   check_by_server
   say "Overlay $OVERLAY, context $CONTEXT ($SERVER), Kubernetes 1.$SERVER_MINOR: every check passed."

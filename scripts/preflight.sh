@@ -168,15 +168,32 @@ useless_address() {
 
 # check_postgres RENDER OVERLAY-DIRECTORY: where Service postgres leads to.
 check_postgres() {
-  local address why found="" file
+  local address why found=""
   while read -r address; do
     found=yes
     why=$(useless_address "$address")
     [ -n "$why" ] || continue
-    file=$(grep -rlF --exclude-dir=secrets -- "$address" "$2" | head -n 1 || true)
-    fault "Service postgres leads to '$address', which is $why. Put the address of your Postgres server into ${file:-$2}; pods must reach it."
+    fault "Service postgres leads to '$address', which is $why. Put the address of your Postgres server into $(holder "$address" "$2"); pods must reach it."
   done < <(postgres_addresses "$1")
   [ -n "$found" ] || fault "Service postgres in $2 leads nowhere: it has neither an EndpointSlice with an address nor an externalName."
+}
+
+# check_placeholders RENDER OVERLAY-DIRECTORY: what an overlay leaves to be set, beside the address.
+check_placeholders() {
+  local value
+  while read -r value; do
+    fault "A network policy allows $value, which is an address for documentation (RFC 5737). Put the range of your Postgres server into $(holder "$value" "$2")."
+  done < <(sed -n 's/^ *\(- \)\{0,1\}cidr: *"\{0,1\}\(\(192\.0\.2\|198\.51\.100\|203\.0\.113\)\.[0-9./]*\).*/\2/p' "$1" | sort -u)
+  while read -r value; do
+    fault "Image $value: 123456789012 is the account of AWS' examples. Put your registry into $(holder 123456789012 "$2")."
+  done < <(sed -n 's/^ *\(- \)\{0,1\}image: *\(123456789012\..*\)/\2/p' "$1" | sort -u)
+}
+
+# holder TEXT DIRECTORY: the file there that holds it.
+holder() {
+  local file
+  file=$(grep -rlF --exclude-dir=secrets -- "$1" "$2" | head -n 1 || true)
+  printf '%s' "${file:-$2}"
 }
 
 # Of Service postgres: its externalName, and the addresses of its EndpointSlices.
@@ -194,10 +211,15 @@ postgres_addresses() {
     END { flush() }' "$1"
 }
 
+# report_faults CODE WHAT-WAS-DONE
 report_faults() {
-  local line
+  local line name namespace object
   [ ${#FAULTS[@]} -gt 0 ] || return 0
-  printf 'Error: %d thing(s) are wrong in the files here. Nothing was changed.\n' ${#FAULTS[@]} >&2
-  for line in "${FAULTS[@]}"; do printf '  - %s\n' "$line" >&2; done
-  exit $EX_INPUT
+  printf 'Error: %d thing(s) are wrong with settings or secrets. %s\n' ${#FAULTS[@]} "$2" >&2
+  for line in "${FAULTS[@]}"; do
+    # What was fetched is told by the object that holds it.
+    while read -r name namespace object _; do line=${line//"$WORK/held/$name"/"$object in $namespace"}; done <<<"$SECRETS"
+    printf '  - %s\n' "$line" >&2
+  done
+  exit "$1"
 }

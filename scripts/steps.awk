@@ -4,6 +4,7 @@ function step_of() {
   if (kind == "Namespace") return "namespaces"
   if (kind ~ /^(LimitRange|ResourceQuota|ServiceAccount|NetworkPolicy|ConfigMap|StorageClass|PriorityClass)$/) return "rules"
   if (kind ~ /^(Cluster)?Role(Binding)?$/) return "rules"
+  if (kind ~ /^(ExternalSecret|SecretStore)$/) return "secrets"
   if (namespace == "monitoring") return "monitoring"
   if (namespace == "logging") return "logging"
   if (component == "database" || component == "source") return "data"

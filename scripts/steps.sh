@@ -11,7 +11,7 @@ apply_steps() {
     say "== $STEP"
     step=$STEP
     case $step in
-      secrets) [ ! -s "$WORK/secrets.yaml" ] || apply_file secrets ;;
+      secrets) bring_secrets ;;
       init) replace_init ;;
       first-run) first_run ;;
       *) [ ! -s "$WORK/$step.yaml" ] || { apply_file "$step" && wait_for_step "$step"; } ;;
@@ -21,6 +21,20 @@ apply_steps() {
   STEP=""
   say "All is applied and works."
   say "Grafana: kubectl --context $CONTEXT -n monitoring port-forward svc/grafana 3000, then http://localhost:3000 (login admin)"
+}
+
+# From the files here, or by an operator: then they are looked at as soon as they are there.
+bring_secrets() {
+  [ ! -s "$WORK/secrets.yaml" ] || apply_file secrets
+  brought_by_operator || return 0
+  local namespace
+  for namespace in $(objects secrets | awk '$1 == "ExternalSecret" { print $2 }' | sort -u); do
+    kube wait --for=condition=Ready externalsecret --all -n "$namespace" --timeout="$TIMEOUT" ||
+      die $EX_TIMEOUT "Not every ExternalSecret in $namespace was filled within $TIMEOUT." \
+        "The operator says why: kubectl --context $CONTEXT -n $namespace describe externalsecret"
+  done
+  check_cluster_secrets
+  report_faults $EX_HALFWAY "The steps before this one were applied."
 }
 
 apply_file() {

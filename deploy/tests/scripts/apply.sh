@@ -39,10 +39,9 @@ it "every object of a render belongs to exactly one step"
 kubectl kustomize "$T/repo/deploy/overlays/k3s" >"$T/all.yaml"
 mkdir -p "$T/steps" && rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
 [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "objects were lost or doubled"
-[ "$(ls "$T/steps" | paste -sd' ' -)" = "data.yaml etl.yaml init.yaml logging.yaml monitoring.yaml namespaces.yaml rules.yaml" ] || fail "steps: $(ls "$T/steps")"
+[ "$(cd "$T/steps" && printf '%s ' *.yaml)" = "data.yaml etl.yaml init.yaml logging.yaml monitoring.yaml namespaces.yaml rules.yaml " ] || fail "steps are missing"
 grep -q 'kind: StatefulSet' "$T/steps/data.yaml" || fail "SQL Server is not in step data"
-for overlay in "$REPO"/deploy/overlays/*/; do
-  [ -f "$overlay/kustomization.yaml" ] || continue
+for overlay in deploy/overlays/*/; do
   kubectl kustomize "$overlay" >"$T/all.yaml" 2>"$T/out" || fail "$overlay cannot be rendered"
   rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
   [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "$overlay: objects were lost or doubled"
@@ -85,8 +84,27 @@ export FAKE_CLUSTER_SECRETS=$T/held FAKE_SECRETS_TABLE=$T/table
 sed -n "/^SECRETS='/,/'\$/p" "$REPO/scripts/preflight.sh" | sed "s/^SECRETS='//; s/'\$//" >"$T/table"
 apply 0 --secrets cluster
 called_not 'apply .*/secrets.yaml'
-rm "$T/held/grafana-admin-password"
-it "a Secret that is missing in the cluster is named"
+
+it "a Secret that is missing in the cluster is named" && rm "$T/held/grafana-admin-password"
 apply 65 --secrets cluster
 said "secret/grafana-admin in namespace monitoring has no key 'password'"
 nothing_changed
+
+it "a Secret in the cluster that holds a placeholder is named" && printf hunter2 >"$T/held/grafana-admin-password"
+echo 'mssql://etl_job:CHANGE_ME@mssql:1433/dw' >"$T/held/etl-target-url"
+apply 65 --secrets cluster
+said 'secret/etl-target in etl-poc holds a placeholder'
+nothing_changed
+
+# Of an operator: applied as the step secrets, waited for, then checked by the same rules.
+external() {
+  printf -- '---\napiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: etl-source, namespace: etl-poc}\n' >>"$T/repo/deploy/overlays/k3s/overlay.yaml"
+}
+it "ExternalSecrets are waited for, and what they bring is checked" && external
+apply 1 --secrets cluster
+order 'apply .*/secrets.yaml' 'wait --for=condition=Ready externalsecret --all -n etl-poc' 'get secret/etl-target'
+said 'secret/etl-target in etl-poc holds a placeholder'
+said 'Stopped in step secrets. Applied before: namespaces rules.'
+called_not 'apply .*/data.yaml'
+it "ExternalSecrets and files exclude each other" && external && apply 64 && said 'Add --secrets cluster' && nothing_changed
+unset FAKE_CLUSTER_SECRETS FAKE_SECRETS_TABLE

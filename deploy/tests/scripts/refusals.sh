@@ -56,8 +56,7 @@ rust=$(sed -n '/^const PLACEHOLDERS/,/^];/p' "$REPO/etl-job/src/secrets.rs" | gr
 ours=$(. "$REPO/scripts/preflight.sh" && printf '%s\n' "${PLACEHOLDERS[@]}" | sort)
 CASE="the placeholders are those of etl-job" && PASSED=$((PASSED + 1))
 [ "$rust" = "$ours" ] || fail "scripts/preflight.sh and etl-job/src/secrets.rs differ: $(diff <(echo "$rust") <(echo "$ours") | grep '^[<>]' | tr '\n' ' ')"
-for word in CHANGE_ME ChangeMe%21 Passw0rd 'yourStrong(!)Password'; do
-  [ "$word" = ChangeMe%21 ] && word=xCHANGE_MEx%21
+for word in CHANGE_ME xCHANGE_MEx%21 Passw0rd 'yourStrong(!)Password' P%40ssw0rd; do
   it "the placeholder $word" && echo "mssql://etl_job:$word@mssql:1433/dw" >"$SECRETS/etl-target-url" && refuses 65 'holds a placeholder'
 done
 it "a placeholder for Grafana" && echo admin >"$SECRETS/grafana-admin-password" && refuses 65 'grafana-admin-password holds a placeholder'
@@ -71,6 +70,11 @@ for name in CHANGE_ME.rds.amazonaws.com localhost db.example.com; do
   it "Postgres by the name $name" && sed -i "s/spec: {ports: \[{port: 5432}\]}/spec: {type: ExternalName, externalName: $name}/; /^kind: EndpointSlice/,/^---/s/service-name: postgres/service-name: other/" "$T/repo/deploy/overlays/k3s/overlay.yaml" &&
     refuses 65 "Service postgres leads to '$name'"
 done
+it "a network policy for an address of the documentation"
+printf -- '---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: to, namespace: etl-poc}\nspec: {egress: [{to: [{ipBlock: {cidr: 192.0.2.0/24}}]}]}\n' >>"$T/repo/deploy/overlays/k3s/overlay.yaml"
+refuses 65 'allows 192.0.2.0/24' && said 'into deploy/overlays/k3s/overlay.yaml'
+it "the registry of an example" && sed -i 's/^kind: Job$/&\nspec: {template: {spec: {containers: [{image: 123456789012.dkr.ecr.eu-central-1.amazonaws.com\/etl-job}]}}}/' "$T/repo/deploy/overlays/k3s/overlay.yaml" &&
+  refuses 65 "123456789012 is the account of AWS' examples"
 it "Postgres nowhere" && sed -i 's/service-name: postgres/service-name: other/' "$T/repo/deploy/overlays/k3s/overlay.yaml" && refuses 65 'Service postgres in deploy/overlays/k3s leads nowhere'
 
 it "a certificate for another name" && echo 'mssql://etl_job:J0b.secretly@sql.corp:1433/dw' >"$SECRETS/etl-target-url" && refuses 65 "is not valid for 'sql.corp'" && said 'DNS:mssql'
