@@ -65,13 +65,13 @@ make_distroless() {
 
 # Debian's Postgres with what we use of the official image's ways.
 make_postgres() {
-  packages postgresql,ca-certificates \
+  packages postgresql,ca-certificates --skip=cleanup/run \
     --essential-hook="echo postgres:x:999: >>\"\$1/etc/group\"" \
     --essential-hook="echo postgres:x:999:999::/var/lib/postgresql:/bin/bash >>\"\$1/etc/passwd\"" \
     --essential-hook="mkdir -p \"\$1/etc/postgresql-common\" && echo 'create_main_cluster = false' >\"\$1/etc/postgresql-common/createcluster.conf\"" \
     --customize-hook="install -D -m 0755 '$here/images/postgres-entrypoint.sh' \"\$1/usr/local/bin/docker-entrypoint.sh\"" \
     --customize-hook="install -d -m 0755 \"\$1/docker-entrypoint-initdb.d\"" \
-    --customize-hook="install -d -o 999 -g 999 -m 1777 \"\$1/var/lib/postgresql/data\"" |
+    --customize-hook="install -d -o 999 -g 999 -m 1777 \"\$1/var/lib/postgresql/data\" \"\$1/run/postgresql\"" |
     "${docker[@]}" import --change 'ENV PGDATA=/var/lib/postgresql/data' \
       --change 'ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
       --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["postgres"]' --change 'EXPOSE 5432' \
