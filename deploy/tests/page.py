@@ -46,6 +46,21 @@ LOOK = """(width => {
         if (x > box.left && x < box.right && y > box.top && y < box.bottom && (r.left < box.left || r.right > box.right))
           faults.push(`${short(text)} is wider than its box`);
     }
+    // A number that sits on its line covers it.
+    const free = texts.filter(([text]) => !text.classList.contains('n'));
+    for (const line of svg.querySelectorAll('path.flow')) {
+      const crossed = new Set(), toScreen = line.getScreenCTM();
+      for (let at = 0; at <= line.getTotalLength(); at += 2) {
+        const p = line.getPointAtLength(at).matrixTransform(toScreen);
+        for (const [text, r] of free)
+          if (p.x > r.left && p.x < r.right && p.y > r.top + 3 && p.y < r.bottom - 3) crossed.add(text);
+        for (const box of svg.querySelectorAll('rect.box')) {
+          const b = box.getBoundingClientRect();
+          if (p.x > b.left + 3 && p.x < b.right - 3 && p.y > b.top + 3 && p.y < b.bottom - 3) crossed.add(box);
+        }
+      }
+      for (const what of crossed) faults.push(`a line runs through ${what.localName === 'rect' ? 'a box at ' + what.getAttribute('x') + ' ' + what.getAttribute('y') : short(what)}`);
+    }
   }
   return faults;
 })(%d)"""
@@ -58,6 +73,7 @@ PLANTED = {
     "is cut off": '<svg viewBox="0 0 100 20"><text x="90" y="15">longer than its drawing</text></svg>',
     "lie over each other": '<svg viewBox="0 0 300 40"><text x="10" y="20">one</text><text x="14" y="22">two</text></svg>',
     "is wider than its box": '<svg viewBox="0 0 300 40"><rect class="box" x="100" y="5" width="40" height="30"/><text text-anchor="middle" x="120" y="22">wider than that</text></svg>',
+    "a line runs through": '<svg viewBox="0 0 300 40"><text x="10" y="24">crossed</text><path class="flow rows" d="M0 20 L300 20"/></svg>',
 }
 
 
