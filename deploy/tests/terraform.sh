@@ -21,14 +21,32 @@ compare() { # ROOT
   kubectl kustomize "$1/deploy/overlays/k3s" >"$WORK/render.yaml" && "$python" "$1/deploy/tests/terraform/compare.py" "$WORK/render.yaml"
 }
 
+# What Terraform's own functions find in each directory of manifests, against what lies there.
+evaluate() {
+  local directory namespace wanted found module=$WORK/manifests
+  mkdir "$module"
+  cp "$TERRAFORM"/modules/manifests/{variables,objects}.tf "$module/"
+  "$python" deploy/tests/terraform/compare.py "$WORK/render.yaml" --directories >"$WORK/directories"
+  while read -r directory namespace wanted; do
+    found=$(echo 'join(" ", sort(flatten([for kind, objects in local.objects : [for key in keys(objects) : "${kind}/${key}"]])))' |
+      terraform -chdir="$module" console -var "directory=$PWD/deploy/$directory" -var "namespace=$namespace" -var 'labels={}' 2>/dev/null | tail -n 1 | tr -d '"')
+    if [ "$found" != "$wanted" ]; then
+      echo "FAIL modules/manifests finds in deploy/$directory: ${found:-nothing}; there is: $wanted" >&2
+      exit 1
+    fi
+  done <"$WORK/directories"
+  echo "terraform console: $(wc -l <"$WORK/directories") directories ok"
+}
+
 validate() {
   local env copy
   if ! command -v terraform >/dev/null; then
-    echo "NOT RUN: terraform fmt, terraform validate (no terraform here)"
+    echo "NOT RUN: terraform fmt, console and validate (no terraform here)"
     return
   fi
   terraform fmt -check -recursive -diff "$TERRAFORM"
   echo "terraform fmt: ok"
+  evaluate
   for env in k3s eks; do
     copy=$WORK/copy-$env
     mkdir "$copy"

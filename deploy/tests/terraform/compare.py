@@ -1,6 +1,7 @@
 """Compares deploy/terraform with what kustomize renders, object by object and field by field.
 
 compare.py RENDER              the render of overlay k3s, as YAML
+compare.py RENDER --directories       what modules/manifests reads, with the objects in it
 compare.py RENDER --print KIND NAME   that workload as HCL: a start for a new one
 """
 
@@ -100,6 +101,23 @@ def check_config(name, files, wanted):
         faults.append(f"ConfigMap {name[1]} has {sorted(files)}; kustomize puts in {sorted(manifest.get('data', {}))}")
 
 
+def print_directories():
+    """Each directory that modules/manifests reads, with every object in it."""
+    for name in NAMESPACE:
+        module = hcl.Module(MODULES / name, {})
+        for call in module.modules.values():
+            if call["source"] != "../manifests":
+                continue
+            for directory in directories(module, call):
+                found = []
+                for path in (DEPLOY / directory).glob("*.yaml"):
+                    manifest = yaml.safe_load(path.read_text())
+                    if path.name != "kustomization.yaml" and "kind" in manifest:
+                        space = manifest["metadata"].get("namespace", NAMESPACE[name])
+                        found.append(f"{manifest['kind']}/{space}/{manifest['metadata']['name']}")
+                print(directory, NAMESPACE[name], *sorted(found))
+
+
 def objects_of(name, module, wanted):
     """Every object that a module makes, with the workloads' resources."""
     found, workloads = [], {}
@@ -171,6 +189,9 @@ def drop_hashes(value):
 def main():
     render = list(yaml.safe_load_all(pathlib.Path(sys.argv[1]).read_text()))
     wanted = {identity(manifest): manifest for manifest in render if manifest}
+    if "--directories" in sys.argv:
+        print_directories()
+        return
     if "--print" in sys.argv:
         kind, name = sys.argv[3:5]
         print("\n".join(mapping.lines(mapping.resource(next(m for k, m in wanted.items() if (k[0], k[2]) == (kind, name))))))
