@@ -46,6 +46,7 @@ if ! need_engine; then
   summary
   exit
 fi
+clear_leftovers
 step "base images"
 runtime=$(base "$(default_of RUNTIME_IMAGE)" make_distroless)
 rust=$(base "$(default_of RUST_IMAGE)" make_rust)

@@ -38,7 +38,9 @@ start_engine() {
   exec 9>"$cache/lock"
   flock 9
   export DOCKER_HOST=unix://$cache/docker.sock
+  own_engine=yes
   ! docker version >/dev/null 2>&1 || return 0
+  rm -f "$cache/dockerd.pid"
   setsid dockerd --data-root "$cache/data" --exec-root "$cache/exec" --pidfile "$cache/dockerd.pid" \
     --host "$DOCKER_HOST" >"$cache/dockerd.log" 2>&1 </dev/null 9>&- &
   engine_pid=$!
@@ -50,6 +52,15 @@ start_engine() {
   done
   engine_missing="dockerd did not start ($try tries): $(tail -n 3 "$cache/dockerd.log")"
   return 1
+}
+
+# What a run that was killed left behind; only in the engine that nobody else uses.
+clear_leftovers() {
+  [ -n "${own_engine:-}" ] || return 0
+  "${docker[@]}" ps --all --quiet --filter name=etl-images- | xargs -r "${docker[@]}" rm --force --volumes >/dev/null
+  "${docker[@]}" network ls --quiet --filter name=etl-images- | xargs -r "${docker[@]}" network rm >/dev/null
+  "${docker[@]}" volume ls --quiet --filter name=etl-images- | xargs -r "${docker[@]}" volume rm >/dev/null
+  "${docker[@]}" image prune --force >/dev/null
 }
 
 # Only the engine that this script started.
