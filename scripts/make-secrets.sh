@@ -68,11 +68,13 @@ write grafana-admin-password "$(password)"
 write postgres-password "$(password)"
 "$root/scripts/make-certs.sh" "$dir" "$@"
 
+# A place outside of this checkout has a compose of its own.
+case $dir in "$root"/*) ;; *) exit 0 ;; esac
 settings=$root/deploy/compose/.env
-relative=$(realpath --relative-to "$root/deploy/compose" "$dir")
+line=ETL_SECRETS_DIR=../../${dir#"$root"/}
 if [ ! -e "$settings" ]; then
-  sed "s|^ETL_SECRETS_DIR=.*|ETL_SECRETS_DIR=./$relative|" "$root/deploy/compose/.env.example" >"$settings"
+  sed "s|^ETL_SECRETS_DIR=.*|$line|" "$root/deploy/compose/.env.example" >"$settings"
   say "made $settings"
-elif ! grep -qxF "ETL_SECRETS_DIR=./$relative" "$settings"; then
-  say "kept $settings, which names another folder than ETL_SECRETS_DIR=./$relative"
+elif ! grep -qxF "$line" "$settings"; then
+  say "kept $settings, which does not say $line"
 fi

@@ -19,9 +19,9 @@ for list in "$@"; do
       die "${pair%%=*} holds a password that everybody tries first"
   done
   for pair in $files; do
-    install -o "$user" -g "$user" -m 0400 "/secrets/${pair%%=*}" "/out/$folder/${pair#*=}"
+    install -D -m 0400 "/secrets/${pair%%=*}" "/out/$folder/${pair#*=}"
   done
-  chown "$user:$user" "/out/$folder"
-  chmod 0500 "/out/$folder"
+  chown -R "$user:$user" "/out/$folder"
+  find "/out/$folder" -type d -exec chmod 0500 {} +
   echo "secrets: $folder has its $(wc -w <<<"$files") files"
 done

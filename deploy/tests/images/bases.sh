@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154 # one script in parts: variables of the others
 # Sourced. Base images: the official ones where the engine has them or can pull them; otherwise
 # stand-ins made here from Debian's packages and this machine's Rust toolchain. A stand-in proves
 # a Dockerfile; it is not what production pulls. It has a name of its own, never the official one.
