@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks deploy/terraform: format; the same objects and fields as the manifests; `validate` where the
-# provider can be had. `--mutants` plants faults and expects each to be noticed.
+# provider can be had (TERRAFORM_PROVIDER: which version; TERRAFORM_MUST_VALIDATE: not having it is a
+# failure). `--mutants` plants faults and expects each to be noticed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 WORK=$(mktemp -d)
@@ -51,8 +52,21 @@ validate() {
     copy=$WORK/copy-$env
     mkdir "$copy"
     cp -r deploy "$copy/"
+    [ -z "${TERRAFORM_PROVIDER:-}" ] || cat >"$copy/$TERRAFORM/envs/$env/provider_override.tf" <<HCL
+terraform {
+  required_providers {
+    kubernetes = {
+      source  = "hashicorp/kubernetes"
+      version = "$TERRAFORM_PROVIDER"
+    }
+  }
+}
+HCL
     if timeout 120 terraform -chdir="$copy/$TERRAFORM/envs/$env" init -backend=false -input=false -no-color >"$WORK/init" 2>&1; then
       terraform -chdir="$copy/$TERRAFORM/envs/$env" validate
+    elif [ -n "${TERRAFORM_MUST_VALIDATE:-}" ]; then
+      cat "$WORK/init" >&2
+      exit 1
     else
       echo "NOT RUN: terraform validate of envs/$env (the provider cannot be had: $(grep -m1 -iE 'could not|failed|error' "$WORK/init" | tr -d '│' | xargs))"
     fi
