@@ -1,0 +1,35 @@
+"""Every relative link of the documents leads to a file, and to a heading in it. `links.py FILE...`; 1 if one does not."""
+
+import pathlib
+import re
+import sys
+
+
+def anchors(path):
+    """The headings of a document, as GitHub names them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", text, re.M)}
+
+
+def faults(path):
+    text = path.read_text()
+    if path.suffix == ".html":
+        links = re.findall(r'href="([^"]*)"', text)
+    else:
+        links = re.findall(r"\]\(([^()\s]+)\)", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        if not target.exists():
+            yield f"{path}: {link} leads to no file"
+        elif anchor and target.suffix == ".md" and anchor not in anchors(target):
+            yield f"{path}: {link} leads to no heading"
+        elif anchor and target.suffix == ".html" and f'id="{anchor}"' not in target.read_text():
+            yield f"{path}: {link} leads to no place in the page"
+
+
+found = [fault for name in sys.argv[1:] for fault in faults(pathlib.Path(name))]
+print("\n".join(found) or f"ok   links of {len(sys.argv) - 1} documents")
+sys.exit(1 if found else 0)
