@@ -65,21 +65,34 @@ wait_for_step() {
             "If it is being deleted, wait for its end: kubectl --context $CONTEXT get namespace $name -o yaml"
         ;;
       Deployment | StatefulSet | DaemonSet)
-        kube rollout status "${kind,,}/$name" -n "$namespace" --timeout="$TIMEOUT" || not_ready "$kind" "$namespace" "$name"
+        wait_for_rollout "$kind" "$namespace" "$name"
         ;;
     esac
   done 3< <(objects "$1")
 }
 
+# Ends early where waiting does not help: an image that is not there, a container that ends again and again.
+wait_for_rollout() {
+  local deadline=$((SECONDS + $(in_seconds "$TIMEOUT"))) hopeless=0 selector="app.kubernetes.io/name=$3"
+  until kube rollout status "${1,,}/$3" -n "$2" --timeout=10s 2>"$WORK/err"; do
+    if waiting_reasons "$2" "$selector" | grep -Eq "$HOPELESS|CrashLoopBackOff"; then hopeless=$((hopeless + 1)); else hopeless=0; fi
+    [ $hopeless -lt 6 ] || not_ready $EX_HALFWAY "$1 $2/$3 cannot start" "$2" "$selector"
+    [ $SECONDS -lt $deadline ] || not_ready $EX_TIMEOUT "$1 $2/$3 was not ready within $TIMEOUT" "$2" "$selector"
+    sleep "${POLL_SECONDS:-2.5}"
+  done
+}
+
+# not_ready CODE WHAT NAMESPACE SELECTOR
 not_ready() {
-  explain "$2" "app.kubernetes.io/name=$3"
-  die $EX_TIMEOUT "$1 $2/$3 was not ready within $TIMEOUT. Its pods and the namespace's last warnings are above." "$(advice "$2" "app.kubernetes.io/name=$3")"
+  explain "$3" "$4"
+  die "$1" "$2. Its pods, their last words and the namespace's last warnings are above." "$(advice "$3" "$4")"
 }
 
 # What a person would look at first.
 explain() {
   {
     kube get pods -n "$1" -l "$2" -o wide
+    kube logs -n "$1" -l "$2" --all-containers --tail=15 --prefix
     kube get events -n "$1" --field-selector type=Warning --sort-by=.lastTimestamp | tail -n 8
   } >&2 || true
 }
@@ -127,16 +140,10 @@ wait_for_job() {
     esac
     if waiting_reasons etl-poc "$selector" | grep -Eq "$HOPELESS"; then hopeless=$((hopeless + 1)); else hopeless=0; fi
     # A pull may fail once and then work; six times in a row, about 15 s, it does not.
-    [ $hopeless -lt 6 ] || job_stuck "$1" $EX_HALFWAY "cannot start"
+    [ $hopeless -lt 6 ] || not_ready $EX_HALFWAY "Job etl-poc/$1 cannot start" etl-poc "$selector"
     sleep "${POLL_SECONDS:-2.5}"
   done
-  job_log "$1" 20 >&2
-  job_stuck "$1" $EX_TIMEOUT "was not done within $TIMEOUT"
-}
-
-job_stuck() {
-  explain etl-poc "batch.kubernetes.io/job-name=$1"
-  die "$2" "Job etl-poc/$1 $3. Its pods and the namespace's last warnings are above." "$(advice etl-poc "batch.kubernetes.io/job-name=$1")"
+  not_ready $EX_TIMEOUT "Job etl-poc/$1 was not done within $TIMEOUT" etl-poc "$selector"
 }
 
 job_log() { kube logs -n etl-poc -l "batch.kubernetes.io/job-name=$1" --all-containers --tail="$2" || true; }
