@@ -2,22 +2,21 @@
 # Looks at docs/architecture.html in a browser, 390 and 1280 pixels wide, light and dark: it must not scroll
 # sideways, ask for anything, cut a text off or draw one over another. Then plants each of these faults in a copy,
 # which must be found. Pictures go to --pictures DIR, if that is given. Before that, each link of the documents has to
-# lead somewhere.
+# lead somewhere, and each test that they name has to exist.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
 mapfile -t documents < <(git ls-files -- '*.md' docs/architecture.html)
-python3 deploy/tests/links.py "${documents[@]}"
+python3 deploy/tests/documents.py "${documents[@]}"
 planted=$(mktemp --suffix .md)
 trap 'rm -f "$planted"' EXIT
-echo '[nowhere](/no/such/file.md)' >"$planted"
-if python3 deploy/tests/links.py "$planted" >/dev/null; then
-  echo "FAIL found when planted: a link that leads nowhere"
-  exit 1
-fi
-echo "ok   found when planted: a link that leads nowhere"
+for fault in '[nowhere](/no/such/file.md)' '`a_test_that_nobody_wrote`'; do
+  echo "$fault" >"$planted"
+  if python3 deploy/tests/documents.py "$planted" >/dev/null; then echo "FAIL found when planted: $fault" && exit 1; fi
+  echo "ok   found when planted: $fault"
+done
 
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -z "$CHROMIUM" ]; then
