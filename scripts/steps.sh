@@ -4,8 +4,37 @@
 # Waiting does not help against these.
 HOPELESS='ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName|CreateContainerConfigError|CreateContainerError'
 
+# lay_out RENDER DIRECTORY: each object into DIRECTORY/<step>.yaml. Reads the form that kustomize writes: keys in
+# order, two blanks of indentation. Every object has a step; the last rule takes what is left.
+lay_out() {
+  awk -v dir="$2" '
+    function step_of() {
+      if (kind == "Namespace") return "namespaces"
+      if (kind ~ /^(LimitRange|ResourceQuota|ServiceAccount|NetworkPolicy|ConfigMap|StorageClass|PriorityClass)$/) return "rules"
+      if (kind ~ /^(Cluster)?Role(Binding)?$/) return "rules"
+      if (kind ~ /^(ExternalSecret|SecretStore)$/) return "secrets"
+      if (namespace == "monitoring") return "monitoring"
+      if (namespace == "logging") return "logging"
+      if (component == "database" || component == "source") return "data"
+      if (component == "init") return "init"
+      return "etl"
+    }
+    function flush() {
+      if (text != "" && kind != "") printf "---\n%s", text > (dir "/" step_of() ".yaml")
+      text = kind = namespace = component = section = ""
+    }
+    /^---/ { flush(); next }
+    { text = text $0 "\n" }
+    /^[a-zA-Z]/ { section = $1 }
+    /^kind: / { kind = $2 }
+    section == "metadata:" && /^  namespace: / { namespace = $2 }
+    section == "metadata:" && /^    app\.kubernetes\.io\/component: / { component = $2 }
+    END { flush() }' "$1"
+}
+
 apply_steps() {
   local step
+  # shellcheck disable=SC2153 # of apply-all.sh
   for STEP in "${STEPS[@]}"; do
     [ "$STEP" != first-run ] || [ -n "$RUN" ] || continue
     say "== $STEP"
@@ -30,16 +59,16 @@ bring_secrets() {
   local namespace
   for namespace in $(objects secrets | awk '$1 == "ExternalSecret" { print $2 }' | sort -u); do
     kube wait --for=condition=Ready externalsecret --all -n "$namespace" --timeout="$TIMEOUT" ||
-      die $EX_TIMEOUT "Not every ExternalSecret in $namespace was filled within $TIMEOUT." \
+      die "$EX_TIMEOUT" "Not every ExternalSecret in $namespace was filled within $TIMEOUT." \
         "The operator says why: kubectl --context $CONTEXT -n $namespace describe externalsecret"
   done
   check_cluster_secrets
-  report_faults $EX_HALFWAY "The steps before this one were applied."
+  report_faults "$EX_HALFWAY" "The steps before this one were applied."
 }
 
 apply_file() {
   kube apply --server-side --field-manager=etl-deploy "${FORCE[@]}" -f "$WORK/$1.yaml" ||
-    die $EX_HALFWAY "The API server refused an object of step $1, although its dry run had passed." \
+    die "$EX_HALFWAY" "The API server refused an object of step $1, although its dry run had passed." \
       "kubectl's message is above."
 }
 
@@ -61,7 +90,7 @@ wait_for_step() {
     case $kind in
       Namespace)
         kube wait --for='jsonpath={.status.phase}=Active' "namespace/$name" --timeout=60s >/dev/null ||
-          die $EX_TIMEOUT "Namespace $name is not active after 60 s." \
+          die "$EX_TIMEOUT" "Namespace $name is not active after 60 s." \
             "If it is being deleted, wait for its end: kubectl --context $CONTEXT get namespace $name -o yaml"
         ;;
       Deployment | StatefulSet | DaemonSet)
@@ -76,8 +105,8 @@ wait_for_rollout() {
   local deadline=$((SECONDS + $(in_seconds "$TIMEOUT"))) hopeless=0 selector="app.kubernetes.io/name=$3"
   until kube rollout status "${1,,}/$3" -n "$2" --timeout=10s 2>"$WORK/err"; do
     if waiting_reasons "$2" "$selector" | grep -Eq "$HOPELESS|CrashLoopBackOff"; then hopeless=$((hopeless + 1)); else hopeless=0; fi
-    [ $hopeless -lt 6 ] || not_ready $EX_HALFWAY "$1 $2/$3 cannot start" "$2" "$selector"
-    [ $SECONDS -lt $deadline ] || not_ready $EX_TIMEOUT "$1 $2/$3 was not ready within $TIMEOUT" "$2" "$selector"
+    [ $hopeless -lt 6 ] || not_ready "$EX_HALFWAY" "$1 $2/$3 cannot start" "$2" "$selector"
+    [ $SECONDS -lt $deadline ] || not_ready "$EX_TIMEOUT" "$1 $2/$3 was not ready within $TIMEOUT" "$2" "$selector"
     sleep "${POLL_SECONDS:-2.5}"
   done
 }
@@ -120,7 +149,7 @@ waiting_reasons() {
 replace_init() {
   [ -s "$WORK/init.yaml" ] || return 0
   kube delete job mssql-init -n etl-poc --ignore-not-found --wait --timeout="$TIMEOUT" ||
-    die $EX_TIMEOUT "The old Job mssql-init is not gone after $TIMEOUT." "Look at: kubectl --context $CONTEXT -n etl-poc get job mssql-init -o yaml"
+    die "$EX_TIMEOUT" "The old Job mssql-init is not gone after $TIMEOUT." "Look at: kubectl --context $CONTEXT -n etl-poc get job mssql-init -o yaml"
   apply_file init
   wait_for_job mssql-init
 }
@@ -134,16 +163,16 @@ wait_for_job() {
       *' Complete '*) job_log "$1" 3 && return ;;
       *' Failed '*)
         job_log "$1" 50 >&2
-        die $EX_HALFWAY "Job etl-poc/$1 has failed ($(ask get job "$1" -n etl-poc -o 'jsonpath={.status.conditions[?(@.type=="Failed")].message}')). Its log is above; the last line says why." \
+        die "$EX_HALFWAY" "Job etl-poc/$1 has failed ($(ask get job "$1" -n etl-poc -o 'jsonpath={.status.conditions[?(@.type=="Failed")].message}')). Its log is above; the last line says why." \
           "docs/operations.md lists the messages."
         ;;
     esac
     if waiting_reasons etl-poc "$selector" | grep -Eq "$HOPELESS"; then hopeless=$((hopeless + 1)); else hopeless=0; fi
     # A pull may fail once and then work; six times in a row, about 15 s, it does not.
-    [ $hopeless -lt 6 ] || not_ready $EX_HALFWAY "Job etl-poc/$1 cannot start" etl-poc "$selector"
+    [ $hopeless -lt 6 ] || not_ready "$EX_HALFWAY" "Job etl-poc/$1 cannot start" etl-poc "$selector"
     sleep "${POLL_SECONDS:-2.5}"
   done
-  not_ready $EX_TIMEOUT "Job etl-poc/$1 was not done within $TIMEOUT" etl-poc "$selector"
+  not_ready "$EX_TIMEOUT" "Job etl-poc/$1 was not done within $TIMEOUT" etl-poc "$selector"
 }
 
 job_log() { kube logs -n etl-poc -l "batch.kubernetes.io/job-name=$1" --all-containers --tail="$2" || true; }
@@ -157,6 +186,6 @@ first_run() {
   local name
   name=etl-orders-first-$(date -u +%Y%m%d%H%M%S)
   kube create job "$name" -n etl-poc --from=cronjob/etl-orders ||
-    die $EX_HALFWAY "No run could be started from CronJob etl-poc/etl-orders." "kubectl's message is above."
+    die "$EX_HALFWAY" "No run could be started from CronJob etl-poc/etl-orders." "kubectl's message is above."
   wait_for_job "$name"
 }

@@ -36,14 +36,16 @@ called 'apply .*--force-conflicts .*/etl.yaml'
 called 'delete job .* --timeout=90s'
 
 it "every object of a render belongs to exactly one step"
+# shellcheck source=scripts/steps.sh
+. "$REPO/scripts/steps.sh"
 kubectl kustomize "$T/repo/deploy/overlays/k3s" >"$T/all.yaml"
-mkdir -p "$T/steps" && rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
+mkdir -p "$T/steps" && rm -f "$T/steps"/* && lay_out "$T/all.yaml" "$T/steps"
 [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "objects were lost or doubled"
 [ "$(cd "$T/steps" && printf '%s ' *.yaml)" = "data.yaml etl.yaml init.yaml logging.yaml monitoring.yaml namespaces.yaml rules.yaml " ] || fail "steps are missing"
 grep -q 'kind: StatefulSet' "$T/steps/data.yaml" || fail "SQL Server is not in step data"
 for overlay in deploy/overlays/*/; do
   kubectl kustomize "$overlay" >"$T/all.yaml" 2>"$T/out" || fail "$overlay cannot be rendered"
-  rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
+  rm -f "$T/steps"/* && lay_out "$T/all.yaml" "$T/steps"
   [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "$overlay: objects were lost or doubled"
   for step in namespaces rules data init etl monitoring logging; do [ -s "$T/steps/$step.yaml" ] || fail "$overlay: step $step is empty"; done
 done

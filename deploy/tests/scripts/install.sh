@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2015,SC2030,SC2031,SC2034,SC2154
+# shellcheck shell=bash disable=SC2015,SC2016,SC2030,SC2031,SC2034,SC2154
 
 # What the release's page would give.
 release() {
