@@ -64,8 +64,7 @@ resource "kubernetes_network_policy_v1" "this" {
           for_each = try(ingress.value.ports, [])
           content {
             protocol = ports.value.protocol
-            # 6443 is the API server's in the manifests.
-            port = ports.value.port == 6443 ? var.apiserver_port : ports.value.port
+            port     = ports.value.port
           }
         }
       }
@@ -116,8 +115,7 @@ resource "kubernetes_network_policy_v1" "this" {
           for_each = try(egress.value.ports, [])
           content {
             protocol = ports.value.protocol
-            # 6443 is the API server's in the manifests.
-            port = ports.value.port == 6443 ? var.apiserver_port : ports.value.port
+            port     = ports.value.port
           }
         }
       }

@@ -18,9 +18,3 @@ variable "postgres_cidr" {
   type        = string
   default     = "192.0.2.10/32"
 }
-
-variable "apiserver_port" {
-  description = "The API server's own port, as a network policy sees it: K3s 6443, EKS 443, minikube 8443."
-  type        = number
-  default     = 6443
-}
