@@ -121,4 +121,11 @@ resource "kubernetes_network_policy_v1" "this" {
       }
     }
   }
+  # RFC 5737: nobody's address, so a placeholder was left.
+  lifecycle {
+    precondition {
+      condition     = !can(regex("192\\.0\\.2\\.|198\\.51\\.100\\.|203\\.0\\.113\\.", jsonencode(each.value.object)))
+      error_message = "NetworkPolicy ${each.key} allows an address for documentation: set postgres_cidr."
+    }
+  }
 }

@@ -14,7 +14,7 @@ variable "labels" {
 }
 
 variable "postgres_cidr" {
-  description = "What replaces 192.0.2.10/32, the address kept for documentation, in network policies."
+  description = "What replaces the address kept for documentation (192.0.2.x/32) in network policies."
   type        = string
-  default     = "192.0.2.10/32"
+  default     = "192.0.2.1/32"
 }
