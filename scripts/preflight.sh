@@ -182,7 +182,7 @@ check_postgres() {
 check_placeholders() {
   local value
   while read -r value; do
-    fault "A network policy allows $value, which is an address for documentation (RFC 5737). Put the range of your Postgres server into $(holder "$value" "$2")."
+    fault "A network policy allows $value, which is an address for documentation (RFC 5737). Put the range of your Postgres server into $(holder "${value%/*}" "$2")."
   done < <(sed -n 's/^ *\(- \)\{0,1\}cidr: *"\{0,1\}\(\(192\.0\.2\|198\.51\.100\|203\.0\.113\)\.[0-9./]*\).*/\2/p' "$1" | sort -u)
   while read -r value; do
     fault "Image $value: 123456789012 is the account of AWS' examples. Put your registry into $(holder 123456789012 "$2")."

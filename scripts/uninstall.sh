@@ -54,10 +54,12 @@ parse() {
     die "$EX_USAGE" "--yes without --context: nobody would have said which cluster." "Add --context NAME."
 }
 
+# Of our namespaces those that are there and ours: a name alone may be somebody else's.
 namespaces_here() {
-  local namespace
+  local found namespace
+  found=$(ask get namespaces -l $OURS -o name) || return 1
   for namespace in "${NAMESPACES[@]}"; do
-    [ -z "$(ask get namespace "$namespace" -l $OURS --ignore-not-found -o name)" ] || echo "$namespace"
+    ! grep -qx "namespace/$namespace" <<<"$found" || echo "$namespace"
   done
 }
 
@@ -68,10 +70,11 @@ plan() {
   local namespace volume fate=keep
   [ -z "$DELETE_DATA" ] || fate=DELETE
   for namespace in $HERE; do
-    ask get $KINDS -n "$namespace" -l $OURS --ignore-not-found -o name | sed "s|^|  delete $namespace/|"
+    ask get $KINDS -n "$namespace" -l $OURS --ignore-not-found -o name | sed "s|^|  delete $namespace/|" || return 1
+    volumes "$namespace" >"$WORK/volumes" || return 1
     while read -r volume; do
       [ -z "$volume" ] || say "  $fate volume $namespace/$volume"
-    done < <(volumes "$namespace")
+    done <"$WORK/volumes"
   done
   ask get $CLUSTER_KINDS -l $OURS --ignore-not-found -o name | sed 's/^/  delete /'
 }
@@ -111,13 +114,16 @@ say_retained() {
 main() {
   parse "$@"
   need_tools kubectl awk sed
+  WORK=$(mktemp -d)
+  trap 'rm -rf "$WORK"' EXIT
   choose_context
   check_server_version
   [ -z "$PROVIDER" ] || check_provider "$PROVIDER"
   check_owner
-  HERE=$(namespaces_here)
+  HERE=$(namespaces_here) || die "$EX_CLUSTER" "The namespaces of context '$CONTEXT' cannot be listed. Nothing was changed." "kubectl's message is above."
+  plan >"$WORK/plan" || die "$EX_CLUSTER" "What is in '$CONTEXT' cannot be listed. Nothing was changed." "kubectl's message is above."
   say "Context $CONTEXT ($SERVER):"
-  plan
+  cat "$WORK/plan"
   if [ -n "$DRY_RUN" ]; then
     say "Dry run: nothing was changed."
     return

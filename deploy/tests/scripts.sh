@@ -21,7 +21,7 @@ if [ "${1:-}" = --mutants ]; then
   . "$HERE/scripts/mutants.sh"
   exit 0
 fi
-for suite in apply refusals uninstall install; do
+for suite in ${SUITES:-apply refusals uninstall install}; do
   # shellcheck disable=SC1090
   . "$HERE/scripts/$suite.sh"
 done

@@ -2,7 +2,7 @@
 
 # What the release's page would give.
 release() {
-  mkdir -p "$T/release"
+  mkdir -p "$T/release" "$T/bin"
   cp "$HERE/fake/k3s" "$T/release/k3s"
   echo images >"$T/release/k3s-airgap-images-amd64.tar.zst"
   # shellcheck disable=SC2016 # for the script's own shell

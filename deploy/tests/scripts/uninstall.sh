@@ -25,6 +25,7 @@ FAKE_PVC=$'data-mssql-0 20Gi pvc-1\n' FAKE_NAMESPACES=yes run 0 scripts/uninstal
 nothing_changed
 said 'DELETE volume etl-poc/data-mssql-0'
 
+it "a cluster that cannot be listed is not taken for an empty one" && FAKE_NO_LIST=yes remove 77 && said 'cannot be listed' && nothing_changed
 it "nothing is deleted unasked" && FAKE_NAMESPACES=yes run 77 scripts/uninstall.sh && said 'Not confirmed' && nothing_changed
 it "--yes needs the cluster's name" && run 64 scripts/uninstall.sh --yes --delete-data && nothing_changed
 it "what Argo CD keeps is not deleted" && FAKE_OWNER='etl:batch||kustomize' remove 77 && said 'belongs to Argo CD' && nothing_changed
