@@ -45,19 +45,20 @@ make_rust() {
       --change 'ENV PATH=/usr/local/cargo/bin:/usr/local/bin:/usr/bin:/bin' - "$1"
 }
 
-# libc, libgcc, CAs, time zones and two users; no shell, no package manager.
+# CAs, time zones and two users; no libc, no shell, no package manager.
 make_distroless() {
   local root
   root=$(mktemp -d)
-  mmdebstrap --quiet --variant=extract \
-    --include=libc6,libgcc-s1,libgomp1,libssl3,libstdc++6,base-files,ca-certificates,tzdata,netbase bookworm "$root" &&
-    cat "$root"/usr/share/ca-certificates/mozilla/*.crt >"$root/etc/ssl/certs/ca-certificates.crt" &&
-    printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$root/etc/passwd" &&
-    printf 'root:x:0:\nnonroot:x:65532:\n' >"$root/etc/group" &&
-    (cd "$root" && rm -rf bin sbin usr/bin usr/sbin var/lib/dpkg var/cache usr/share/{doc,man,locale,lintian,bug,perl5} \
-      usr/share/ca-certificates etc/apt lib/systemd usr/lib/systemd dev/*) &&
-    install -d -o 65532 -g 65532 -m 0700 "$root/home/nonroot" && install -d -m 1777 "$root/tmp" &&
-    tar -C "$root" -c . | "${docker[@]}" import --change 'USER 65532' --change 'WORKDIR /home/nonroot' - "$1"
+  mmdebstrap --quiet --variant=extract --include=base-files,ca-certificates,netbase,tzdata bookworm "$root/debian" &&
+    mkdir -p "$root/image"/{etc/ssl/certs,usr/share} &&
+    cat "$root"/debian/usr/share/ca-certificates/mozilla/*.crt >"$root/image/etc/ssl/certs/ca-certificates.crt" &&
+    cp -a "$root/debian/usr/share/zoneinfo" "$root/image/usr/share/" &&
+    cp "$root/debian/etc/protocols" "$root/debian/etc/services" "$root/debian/usr/lib/os-release" "$root/image/etc/" &&
+    printf 'hosts: files dns\n' >"$root/image/etc/nsswitch.conf" &&
+    printf 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >"$root/image/etc/passwd" &&
+    printf 'root:x:0:\nnonroot:x:65532:\n' >"$root/image/etc/group" &&
+    install -d -o 65532 -g 65532 -m 0700 "$root/image/home/nonroot" && install -d -m 1777 "$root/image/tmp" &&
+    tar -C "$root/image" -c . | "${docker[@]}" import --change 'USER 65532' --change 'WORKDIR /home/nonroot' - "$1"
   local done=$?
   rm -rf "$root"
   return $done

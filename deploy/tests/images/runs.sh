@@ -59,7 +59,7 @@ check_runs() {
   local init=("${mounted[@]}" --env MSSQL_ADMIN_URL_FILE=/run/secrets/etl/admin/url --env MSSQL_METRICS_URL_FILE=/run/secrets/etl/metrics/url)
   local file=/etc/etl/pipeline/orders.yaml query
   expect "lint without any secret" 0 job etl-job -- lint "$file"
-  expect "a run before mssql-init is refused" 64 job etl-job "${mounted[@]}" -- run "$file" --json
+  expect "a run before mssql-init: no such login" 77 job etl-job "${mounted[@]}" -- run "$file" --json
   expect "mssql-init" 0 job mssql-init "${init[@]}" -- "$file" --wait 30s
   expect "mssql-init again" 0 job mssql-init "${init[@]}" -- "$file" --wait 30s
   expect "check" 0 job etl-job "${mounted[@]}" -- check "$file"
@@ -88,7 +88,7 @@ check_refusals() {
     cp -r "$work/run" "$work/bad-$kind"
     sed -i -E 's|://([^:]*):[^@]*@|://\1:CHANGE_ME@|' "$work/bad-$kind/$kind/url"
     expect "a placeholder in the $kind's URL" 64 job etl-job --volume "$work/bad-$kind:/run/secrets/etl:ro" -- run "$file"
-    said "a placeholder in the $kind's URL: the message" 'placeholder'
+    said "a placeholder in the $kind's URL: the message" "$kind.url: the password is one of those that stand in examples"
   done
   expect "a missing secret" 64 job etl-job -- run "$file"
   said "a missing secret: the message names the file" '/run/secrets/etl/source/url'
