@@ -3,6 +3,7 @@
 
 pub mod claims;
 pub mod mssql;
+pub mod policy;
 pub mod postgres;
 pub mod proxy;
 pub mod tds;
