@@ -4,6 +4,10 @@
 /// read-only.
 pub(crate) const WRITABLE_ROOT: &[&str] = &["mssql"];
 
+/// SQL Server's program carries this file capability; with none to gain it would not even start.
+/// `restricted` admits it.
+pub(crate) const ADDED_CAPABILITIES: &[(&str, &str)] = &[("mssql", "NET_BIND_SERVICE")];
+
 /// Fluent Bit reads the node's log files, which belong to root, from the host.
 pub(crate) const ROOT_AND_HOST_PATHS: &[&str] = &["fluent-bit"];
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::exceptions::{CPU_LIMIT, PRIVILEGED_NAMESPACES, ROOT_AND_HOST_PATHS, WRITABLE_ROOT};
+use super::exceptions::{
+    ADDED_CAPABILITIES, CPU_LIMIT, PRIVILEGED_NAMESPACES, ROOT_AND_HOST_PATHS, WRITABLE_ROOT,
+};
 use super::objects::{Container, Objects, Pod, is, list, text, whole};
 use super::{Findings, Rule};
 
@@ -89,7 +91,7 @@ fn user(objects: &Objects, findings: &mut Findings) {
 }
 
 fn privileges(objects: &Objects, findings: &mut Findings) {
-    each(objects, |_, container, name| {
+    each(objects, |pod, container, name| {
         let context = container.value.pointer("/securityContext");
         let value = |field: &str| context.and_then(|context| context.pointer(field));
         let escalates = !is(value("/allowPrivilegeEscalation"), &json!(false));
@@ -97,8 +99,10 @@ fn privileges(objects: &Objects, findings: &mut Findings) {
         findings.expect(!is(value("/privileged"), &json!(true)), name, "is privileged");
         let drops = is(value("/capabilities/drop"), &json!(["ALL"]));
         findings.expect(drops, name, "does not drop ALL capabilities");
-        let added = list(value("/capabilities/add"));
-        findings.expect(added.is_empty(), name, format!("adds capabilities {added:?}"));
+        for added in list(value("/capabilities/add")).iter().filter_map(Value::as_str) {
+            let excused = ADDED_CAPABILITIES.contains(&(pod.workload(), added));
+            findings.expect(excused, name, format!("adds the capability {added}"));
+        }
     });
 }
 
