@@ -60,4 +60,5 @@ for overlay in k3s minikube eks; do
   secrets "$overlay"
 done
 render everything tests/everything
+render external-secrets tests/external-secrets
 exit $FAILED
