@@ -19,7 +19,6 @@ struct RuleFile {
 
 #[derive(Deserialize)]
 struct Group {
-    name: String,
     rules: Vec<Rule>,
 }
 
@@ -35,9 +34,11 @@ struct Rule {
 }
 
 fn rules() -> Vec<Rule> {
-    let file: RuleFile = serde_saphyr::from_str(&read("monitoring/rules/etl.rules.yml")).unwrap();
-    assert!(file.groups.iter().all(|group| !group.name.is_empty()));
-    file.groups.into_iter().flat_map(|group| group.rules).collect()
+    let groups = files("monitoring/rules", ".rules.yml").into_iter().flat_map(|path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        serde_saphyr::from_str::<RuleFile>(&text).unwrap().groups
+    });
+    groups.flat_map(|group| group.rules).collect()
 }
 
 /// What Grafana would put in the place of its variables.

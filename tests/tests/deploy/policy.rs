@@ -93,6 +93,10 @@ fn plant(fault: &Fault, objects: &mut Objects) {
 fn every_overlay_passes_the_review() {
     let mut problems = Vec::new();
     for path in files("tests/golden", ".yaml") {
+        // A component alone, whose kinds are another project's.
+        if path.ends_with("external-secrets.yaml") {
+            continue;
+        }
         let objects = Objects::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert!(objects.0.len() > 50, "{}: only {} objects", path.display(), objects.0.len());
         let overlay = path.file_name().unwrap().to_string_lossy().into_owned();
