@@ -2,6 +2,7 @@
 //! TDS and T-SQL.
 
 pub mod claims;
+pub mod docker;
 pub mod mssql;
 pub mod policy;
 pub mod postgres;
