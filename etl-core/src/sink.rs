@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::batch::Batch;
 use crate::connector::Finding;
 use crate::error::{Class, Error, Result};
+use crate::ledger::Ledger;
 use crate::position::Position;
 use crate::schema::{Definition, StreamSchema};
 
@@ -90,6 +91,15 @@ pub trait SinkAdmin: Send {
     /// # Errors
     /// If it cannot be read.
     async fn checkpoint(&mut self) -> Result<Option<Checkpoint>>;
+
+    /// What the ledger says about this stream, by the target's clock; `None` if the pipeline was
+    /// never prepared. Needs no right but to read the state tables, changes and locks nothing, and
+    /// may be called as often as one likes, also while runs are at work: it then shows what is
+    /// committed. A connection that is costly to open is kept, and thrown away after any error.
+    ///
+    /// # Errors
+    /// If it cannot be read; `Permission` if this login may not.
+    async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
     /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
     /// that whatever run was going on is fenced. Returns the checkpoint before the change.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod encode;
+mod ledger;
 mod session;
 mod sink;
 mod state;

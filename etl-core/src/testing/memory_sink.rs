@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use crate::batch::Batch;
 use crate::connector::Finding;
 use crate::error::{Class, Result};
+use crate::ledger::Ledger;
 use crate::schema::StreamSchema;
 use crate::sink::{
     Checkpoint, Claim, Counts, Fence, Run, RunReport, Sink, SinkAdmin, StateChange, Statement,
@@ -147,6 +148,10 @@ impl SinkAdmin for MemoryAdmin {
 
     async fn checkpoint(&mut self) -> Result<Option<Checkpoint>> {
         self.0.checkpoint()
+    }
+
+    async fn ledger(&mut self) -> Result<Option<Ledger>> {
+        Ok(self.0.figures())
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

@@ -1,6 +1,7 @@
 //! A database server in memory: a target table, a checkpoint, a ledger.
 
 mod checkpoint;
+mod ledger;
 mod row;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::batch::{Batch, Changes};
 use crate::connector::Mode;
@@ -21,6 +21,7 @@ use crate::testing::sink_contract::LedgerRow;
 
 pub(in crate::testing) use checkpoint::Check;
 use checkpoint::{Stands, Stored};
+use ledger::RunRow;
 use row::{key, storable};
 
 /// A server with the target of one stream. Its clock is tokio's, so it can be paused.
@@ -34,6 +35,8 @@ struct Server {
     /// The pipeline's lock: a transaction holds it from before it looks until it has committed.
     pipeline: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    /// One moment by this machine's clock and by tokio's.
+    born: (i64, Instant),
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +46,7 @@ struct State {
     appended: Vec<CanonicalRow>,
     checkpoint: Stored,
     /// One row per run, in the order of their claims.
-    ledger: Vec<LedgerRow>,
+    ledger: Vec<RunRow>,
 }
 
 impl MemoryTarget {
@@ -51,7 +54,8 @@ impl MemoryTarget {
     #[must_use]
     pub fn new(mode: Mode, network: Network) -> Self {
         let (pipeline, state) = (tokio::sync::Mutex::default(), Mutex::default());
-        Self(Arc::new(Server { mode, network, pipeline, state }))
+        let born = (chrono::Utc::now().timestamp_micros(), Instant::now());
+        Self(Arc::new(Server { mode, network, pipeline, state, born }))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -76,7 +80,7 @@ impl MemoryTarget {
     /// Every run that claimed the pipeline, or ended.
     #[must_use]
     pub fn ledger(&self) -> Vec<LedgerRow> {
-        self.state().ledger.clone()
+        self.state().ledger.iter().map(|run| run.row.clone()).collect()
     }
 
     /// The checkpoint; `None` before preparing.
@@ -90,7 +94,11 @@ impl MemoryTarget {
 
     /// Prepares it for a stream; once prepared it stays as it is.
     pub fn prepare(&self, schema: &StreamSchema) {
-        self.state().schema.get_or_insert_with(|| schema.clone());
+        let mut state = self.state();
+        if state.schema.is_none() {
+            state.schema = Some(schema.clone());
+            state.checkpoint.changed_at = Some(Instant::now());
+        }
     }
 
     pub(super) fn open(&self, schema: &StreamSchema) -> Result<()> {
@@ -130,8 +138,10 @@ impl MemoryTarget {
         stored.run = Some(run.id);
         stored.hold(run.ttl);
         stored.busy_since = None;
+        stored.changed_at = Some(now);
         let checkpoint = stored.read()?;
-        state.ledger_row(run.id);
+        state.abandon_all_but(run.id);
+        state.run_row(run.id);
         Ok(Claim::Claimed(checkpoint))
     }
 
@@ -186,7 +196,9 @@ impl MemoryTarget {
         if state.checkpoint.run == Some(report.run) && report.outcome != Outcome::Skipped {
             state.checkpoint.lease_until = None;
         }
-        let row = state.ledger_row(report.run);
+        let run = state.run_row(report.run);
+        run.finished = Some(Instant::now());
+        let row = &mut run.row;
         report.outcome.as_str().clone_into(&mut row.outcome);
         row.horizon_micros = report.horizon_micros;
         row.error_class = report.error_class.map(|class| class.as_str().to_owned());
@@ -213,6 +225,7 @@ impl MemoryTarget {
         state.checkpoint.sequence += 1;
         state.checkpoint.run = None;
         state.checkpoint.lease_until = None;
+        state.checkpoint.changed_at = Some(Instant::now());
         Ok(before)
     }
 }
@@ -259,30 +272,13 @@ impl State {
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
         stored.hold(fence.ttl);
-        let row = self.ledger_row(fence.run);
+        stored.changed_at = Some(Instant::now());
+        let run = self.run_row(fence.run);
+        run.reread += batch.progress.reread;
+        let row = &mut run.row;
         row.read += batch.progress.read;
         row.written += counts.inserted + counts.updated;
         row.deleted += counts.deleted;
         row.unchanged += counts.unchanged;
-    }
-
-    /// The run's row, made when it is first seen. Commits count in their own transactions, so
-    /// that the ledger of a run that was killed is right too.
-    fn ledger_row(&mut self, run: Uuid) -> &mut LedgerRow {
-        let found = self.ledger.iter().position(|row| row.run == run);
-        let index = found.unwrap_or(self.ledger.len());
-        if found.is_none() {
-            self.ledger.push(LedgerRow {
-                run,
-                outcome: "running".to_owned(),
-                read: 0,
-                written: 0,
-                deleted: 0,
-                unchanged: 0,
-                horizon_micros: None,
-                error_class: None,
-            });
-        }
-        &mut self.ledger[index]
     }
 }

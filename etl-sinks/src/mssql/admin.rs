@@ -9,6 +9,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema};
 use async_trait::async_trait;
 use etl_core::connector::Finding;
+use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Checkpoint, SinkAdmin, StateChange, Statement};
 use etl_core::{Changes, Error, Result};
@@ -16,6 +17,7 @@ use etl_sql::mssql::connect::{Connection, required, value};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::plan;
 
+use super::ledger;
 use super::sink::{MssqlSink, checkpoint, look};
 use super::statements;
 
@@ -79,6 +81,17 @@ impl SinkAdmin for MssqlSink {
             .await?;
         self.link.keep(connection);
         row.as_ref().map(checkpoint).transpose()
+    }
+
+    async fn ledger(&mut self) -> Result<Option<Ledger>> {
+        let mut connection = self.link.take().await?;
+        let doing = format!("{}: reading the ledger", self.link.name);
+        let sql = statements::ledger(&self.link.config.state_schema)?;
+        let row = connection
+            .query_row(&sql, &[&self.link.name.as_str()], Phase::Repeatable, &doing)
+            .await?;
+        self.link.keep(connection);
+        row.as_ref().map(ledger::figures).transpose()
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

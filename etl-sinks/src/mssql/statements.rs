@@ -116,6 +116,50 @@ SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
     ))
 }
 
+/// Everything that the ledger says about a stream, as one row; none if the pipeline or its whole
+/// schema was never prepared. `@P1` name.
+///
+/// Times are microseconds since 1970 UTC. Runs are in the order in which they began; the index of
+/// the ledger has it.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn ledger(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
+    let micros = |at: &str| {
+        format!("DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), {at})")
+    };
+    let (now, success, horizon) = (micros("@now"), micros("@success"), micros("@horizon"));
+    let (started, changed) = (micros("@started"), micros("c.[updated_at]"));
+    let runs = ["success", "stopped", "skipped", "fenced", "failed", "abandoned"]
+        .map(|outcome| format!("COALESCE(SUM(CASE WHEN [outcome] = N'{outcome}' THEN 1 ELSE 0 END), 0) AS [runs_{outcome}]"))
+        .join(",\n               ");
+    let rows = ["read", "written", "deleted", "unchanged", "reread", "quarantined"]
+        .map(|kind| format!("COALESCE(SUM([rows_{kind}]), 0) AS [rows_{kind}]"))
+        .join(",\n               ");
+    Ok(format!(
+        "DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME(), @since datetime2(6), @success datetime2(6), @horizon datetime2(6), @started datetime2(6), @duration bigint;
+IF OBJECT_ID({table}) IS NULL RETURN;
+SELECT TOP (1) @since = [started_at], @success = [finished_at], @horizon = [source_horizon] FROM {schema}.[run]
+ WHERE [pipeline] = @pipeline AND [outcome] = N'success' ORDER BY [started_at] DESC;
+SELECT TOP (1) @started = [started_at] FROM {schema}.[run]
+ WHERE [pipeline] = @pipeline AND [outcome] <> N'skipped' ORDER BY [started_at] DESC;
+SELECT TOP (1) @duration = DATEDIFF_BIG(microsecond, [started_at], [finished_at]) FROM {schema}.[run]
+ WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'running', N'abandoned') AND [finished_at] IS NOT NULL ORDER BY [started_at] DESC;
+SELECT {now} AS [now], {success} AS [success], {horizon} AS [horizon],
+       {started} AS [started], @duration AS [duration], {changed} AS [changed],
+       CASE WHEN c.[lease_until] >= @now THEN 1 ELSE 0 END AS [lease_held], r.*,
+       (SELECT COUNT_BIG(*) FROM {schema}.[quarantine] AS q WHERE q.[pipeline] = @pipeline) AS [quarantined]
+  FROM {schema}.[checkpoint] AS c
+ CROSS JOIN (SELECT {runs},
+               {rows},
+               COALESCE(SUM(CASE WHEN [outcome] IN (N'failed', N'fenced', N'abandoned') AND (@since IS NULL OR [started_at] > @since) THEN 1 ELSE 0 END), 0) AS [failures]
+          FROM {schema}.[run] WHERE [pipeline] = @pipeline) AS r
+ WHERE c.[pipeline] = @pipeline;"
+    ))
+}
+
 /// What the ledger counts for a run. `@P1` run.
 ///
 /// # Errors

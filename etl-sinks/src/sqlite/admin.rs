@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etl_core::connector::Finding;
 use etl_core::error::{Class, Result, ResultExt};
+use etl_core::ledger::Ledger;
 use etl_core::sink::{Checkpoint, SinkAdmin, StateChange, Statement};
 use etl_core::{Definition, Position, StreamSchema};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
@@ -16,7 +17,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::sqlite::session::Session;
 use crate::sqlite::sink::check_target;
-use crate::sqlite::{Settings, state};
+use crate::sqlite::{Settings, ledger, state};
 
 /// What operators do to a file.
 pub struct SqliteAdmin {
@@ -110,6 +111,19 @@ impl SinkAdmin for SqliteAdmin {
         Ok(row.map(|row| row.checkpoint))
     }
 
+    async fn ledger(&mut self) -> Result<Option<Ledger>> {
+        let settings = &self.settings;
+        if !settings.config.path.is_file() {
+            return Ok(None);
+        }
+        // Anew each time: a file that was put in another's place is not seen through an open one.
+        let mut connection = connect(&settings.config, Access::Read, BUSY_TIMEOUT).await?;
+        if !has_state(&mut connection).await? {
+            return Ok(None);
+        }
+        ledger::read(&mut connection, &settings.name).await
+    }
+
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {
         let settings = &self.settings;
         let doing = "changing the checkpoint";
@@ -131,12 +145,16 @@ impl SinkAdmin for SqliteAdmin {
 
 /// The checkpoint row; `None` also if the file has no state tables.
 async fn stored(c: &mut SqliteConnection, name: &str) -> Result<Option<state::Row>> {
+    if has_state(c).await? { state::read(c, name).await } else { Ok(None) }
+}
+
+async fn has_state(c: &mut SqliteConnection) -> Result<bool> {
     for needed in ["etl_checkpoint", "etl_run"] {
         if table::look_up(c, needed).await?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
     }
-    state::read(c, name).await
+    Ok(true)
 }
 
 /// Switches the file to write-ahead logging, which it remembers: readers then do not stop

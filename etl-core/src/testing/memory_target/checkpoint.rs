@@ -23,6 +23,7 @@ pub(super) struct Stored {
     pub(super) lease_until: Option<Instant>,
     pub(super) renewals: u64,
     pub(super) busy_since: Option<Instant>,
+    pub(super) changed_at: Option<Instant>,
     /// What the last commit did, and the sequence that it left.
     pub(super) last: (i64, Counts),
 }

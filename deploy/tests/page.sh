@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Looks at docs/architecture.html in a browser, 390 and 1280 pixels wide, light and dark: it must not scroll
+# sideways, ask for anything, cut a text off or draw one over another. Then plants each of these faults in a copy,
+# which must be found. Pictures go to --pictures DIR, if that is given.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/setup.sh
+. scripts/setup.sh
+
+CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+if [ -z "$CHROMIUM" ]; then
+  (apt_install chromium) || { say "NOT RUN page: no chromium on this machine, and it could not be installed."; exit 0; }
+  CHROMIUM=$(command -v chromium)
+fi
+VENV=${XDG_CACHE_HOME:-$HOME/.cache}/etl-ci/page-venv
+if [ ! -e "$VENV/.websocket-client==1.9.0" ]; then
+  python3 -m venv "$VENV" 2>/dev/null || { apt_install python3-venv; python3 -m venv "$VENV"; }
+  "$VENV/bin/pip" install --quiet --disable-pip-version-check websocket-client==1.9.0
+  touch "$VENV/.websocket-client==1.9.0"
+fi
+export CHROMIUM
+exec "$VENV/bin/python" deploy/tests/page.py docs/architecture.html "$@"
