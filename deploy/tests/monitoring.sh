@@ -4,7 +4,7 @@
 #
 # PROMTOOL, AMTOOL, FLUENT_BIT and LOKI name other binaries than those on the path.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 

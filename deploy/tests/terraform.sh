@@ -28,6 +28,7 @@ evaluate() {
   cp "$TERRAFORM"/modules/manifests/{variables,objects}.tf "$module/"
   "$python" deploy/tests/terraform/compare.py "$WORK/render.yaml" --directories >"$WORK/directories"
   while read -r directory namespace wanted; do
+    # shellcheck disable=SC2016 # Terraform's own interpolation
     found=$(echo 'join(" ", sort(flatten([for kind, objects in local.objects : [for key in keys(objects) : "${kind}/${key}"]])))' |
       terraform -chdir="$module" console -var "directory=$PWD/deploy/$directory" -var "namespace=$namespace" -var 'labels={}' 2>/dev/null | tail -n 1 | tr -d '"')
     if [ "$found" != "$wanted" ]; then

