@@ -14,4 +14,5 @@ mod tsql; // every statement that we send is its golden file
 
 mod support {
     pub(crate) mod binary; // runs the real program
+    pub(crate) mod page; // its page of metrics
 }

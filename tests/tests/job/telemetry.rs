@@ -73,7 +73,7 @@ fn metrics_are_served_while_it_runs() {
 fn an_address_that_cannot_be_listened_on_is_told() {
     let demo = Demo::new();
     let said = run_with(&demo, &[("ETL_METRICS_ADDR", "nowhere:x")]).expect(64);
-    assert!(said.stderr.contains("--metrics-addr nowhere:x: cannot listen there"), "{said:?}");
+    assert!(said.stderr.contains("metrics address nowhere:x: cannot listen there"), "{said:?}");
 }
 
 #[test]
