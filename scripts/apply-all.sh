@@ -51,7 +51,7 @@ parse() {
   while [ $# -gt 0 ]; do
     case $1 in
       --overlay | --context | --provider | --secrets | --timeout)
-        [ $# -ge 2 ] || die $EX_USAGE "$1 needs a value." "See scripts/apply-all.sh --help"
+        [ $# -ge 2 ] || die "$EX_USAGE" "$1 needs a value." "See scripts/apply-all.sh --help"
         value=$2
         ;;&
       --overlay) OVERLAY=$value && shift ;;
@@ -64,18 +64,18 @@ parse() {
       --no-run) RUN="" ;;
       --force-conflicts) FORCE=(--force-conflicts) ;;
       --help | -h) usage && exit 0 ;;
-      *) die $EX_USAGE "Unknown argument '$1'." "See scripts/apply-all.sh --help" ;;
+      *) die "$EX_USAGE" "Unknown argument '$1'." "See scripts/apply-all.sh --help" ;;
     esac
     shift
   done
-  [ -n "$OVERLAY" ] || die $EX_USAGE "--overlay is missing." "One of: $(overlays)"
+  [ -n "$OVERLAY" ] || die "$EX_USAGE" "--overlay is missing." "One of: $(overlays)"
   [ -f "deploy/overlays/$OVERLAY/kustomization.yaml" ] ||
-    die $EX_USAGE "There is no overlay '$OVERLAY'." "One of: $(overlays)"
+    die "$EX_USAGE" "There is no overlay '$OVERLAY'." "One of: $(overlays)"
   [ "$SECRETS_FROM" = files ] || [ "$SECRETS_FROM" = cluster ] ||
-    die $EX_USAGE "--secrets is 'files' or 'cluster', not '$SECRETS_FROM'."
-  [[ $TIMEOUT =~ ^[0-9]+[smh]$ ]] || die $EX_USAGE "--timeout is a number with s, m or h, such as 10m, not '$TIMEOUT'."
+    die "$EX_USAGE" "--secrets is 'files' or 'cluster', not '$SECRETS_FROM'."
+  [[ $TIMEOUT =~ ^[0-9]+[smh]$ ]] || die "$EX_USAGE" "--timeout is a number with s, m or h, such as 10m, not '$TIMEOUT'."
   [ -z "$YES" ] || [ -n "$CONTEXT" ] ||
-    die $EX_USAGE "--yes without --context: nobody would have said which cluster." "Add --context NAME."
+    die "$EX_USAGE" "--yes without --context: nobody would have said which cluster." "Add --context NAME."
 }
 
 overlays() { find deploy/overlays -mindepth 2 -maxdepth 2 -name kustomization.yaml -printf '%h\n' 2>/dev/null | xargs -rn1 basename | sort | paste -sd' ' -; }
@@ -83,11 +83,11 @@ overlays() { find deploy/overlays -mindepth 2 -maxdepth 2 -name kustomization.ya
 # Renders the overlay and its secrets and lays each object into the file of its step.
 render() {
   kubectl kustomize "deploy/overlays/$OVERLAY" >"$WORK/all.yaml" 2>"$WORK/err" ||
-    die $EX_INPUT "deploy/overlays/$OVERLAY cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
+    die "$EX_INPUT" "deploy/overlays/$OVERLAY cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
   ! brought_by_operator || [ "$SECRETS_FROM" = cluster ] ||
-    die $EX_USAGE "deploy/overlays/$OVERLAY gets its Secrets from ExternalSecrets, and from files as well." \
+    die "$EX_USAGE" "deploy/overlays/$OVERLAY gets its Secrets from ExternalSecrets, and from files as well." \
       "Add --secrets cluster, or take components/external-secrets out of the overlay."
-  awk -v dir="$WORK" -f scripts/steps.awk "$WORK/all.yaml"
+  lay_out "$WORK/all.yaml" "$WORK"
 }
 
 check_files() {
@@ -99,9 +99,9 @@ check_files() {
     check_passwords "$dir/secrets"
     check_certificates "$dir/secrets"
   fi
-  report_faults $EX_INPUT "Nothing was changed."
+  report_faults "$EX_INPUT" "Nothing was changed."
   [ "$SECRETS_FROM" = cluster ] || kubectl kustomize "$dir/secrets" >"$WORK/secrets.yaml" 2>"$WORK/err" ||
-    die $EX_INPUT "$dir/secrets cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
+    die "$EX_INPUT" "$dir/secrets cannot be rendered. Nothing was changed." "$(tail -n 3 "$WORK/err")"
 }
 
 # The Secrets that the cluster holds, by the same rules.
@@ -118,14 +118,14 @@ brought_by_operator() { grep -q '^kind: ExternalSecret$' "$WORK/all.yaml"; }
 check_storage() {
   local class classes
   classes=$(ask get storageclass -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{.metadata.annotations.storageclass\.kubernetes\.io/is-default-class}{"\n"}{end}') ||
-    die $EX_CLUSTER "The StorageClasses of context '$CONTEXT' cannot be listed. Nothing was changed." "kubectl's message is above."
+    die "$EX_CLUSTER" "The StorageClasses of context '$CONTEXT' cannot be listed. Nothing was changed." "kubectl's message is above."
   for class in $(sed -n 's/^ *storageClassName: *//p' "$WORK/all.yaml" | tr -d '"' | sort -u); do
     grep -q "^$class " <<<"$classes" || awk -v name="$class" '/^kind:/ { kind = $2 } /^  name:/ && kind == "StorageClass" && $2 == name { found = 1 } END { exit !found }' "$WORK/all.yaml" ||
-      die $EX_CLUSTER "The cluster has no StorageClass '$class', which deploy/overlays/$OVERLAY asks for. Nothing was changed." \
+      die "$EX_CLUSTER" "The cluster has no StorageClass '$class', which deploy/overlays/$OVERLAY asks for. Nothing was changed." \
         "It has: $(awk '{ print $1 }' <<<"$classes" | paste -sd' ' -). Install it, or name another in the overlay."
   done
   [ "$(grep -c '^ *storageClassName:' "$WORK/all.yaml")" -ge "$(grep -c 'accessModes:' "$WORK/all.yaml")" ] || grep -q ' true$' <<<"$classes" ||
-    die $EX_CLUSTER "The cluster has no default StorageClass, and deploy/overlays/$OVERLAY names none for some volumes. Nothing was changed." \
+    die "$EX_CLUSTER" "The cluster has no default StorageClass, and deploy/overlays/$OVERLAY names none for some volumes. Nothing was changed." \
       "Name one in the overlay. The cluster has: $(awk '{ print $1 }' <<<"$classes" | paste -sd' ' -)"
 }
 
@@ -188,7 +188,7 @@ main() {
   check_owner
   if [ "$SECRETS_FROM" = cluster ] && ! brought_by_operator; then
     check_cluster_secrets
-    report_faults $EX_INPUT "Nothing was changed."
+    report_faults "$EX_INPUT" "Nothing was changed."
   fi
   check_storage
   check_by_server

@@ -25,7 +25,7 @@ need_tools() {
   local tool missing=()
   for tool in "$@"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
   [ ${#missing[@]} -eq 0 ] ||
-    die $EX_UNAVAILABLE "Not on this machine: ${missing[*]}. Nothing was changed." "Install it and run this again."
+    die "$EX_UNAVAILABLE" "Not on this machine: ${missing[*]}. Nothing was changed." "Install it and run this again."
 }
 
 # kubectl, always against the cluster that was confirmed, whatever the current context becomes.
@@ -39,12 +39,12 @@ choose_context() {
   known=$(kubectl config get-contexts -o name 2>/dev/null || true)
   if [ -z "$CONTEXT" ]; then
     CONTEXT=$(kubectl config current-context 2>/dev/null) ||
-      die $EX_CLUSTER "kubectl has no current context. Nothing was changed." \
+      die "$EX_CLUSTER" "kubectl has no current context. Nothing was changed." \
         "Set KUBECONFIG (for K3s: scripts/install-k3s.sh printed it), or give --context NAME." \
         "Contexts here: $(list_or_none "$known")"
   fi
   grep -Fxq -- "$CONTEXT" <<<"$known" ||
-    die $EX_CLUSTER "There is no context '$CONTEXT' in the kubeconfig. Nothing was changed." \
+    die "$EX_CLUSTER" "There is no context '$CONTEXT' in the kubeconfig. Nothing was changed." \
       "Contexts here: $(list_or_none "$known")"
   SERVER=$(kubectl config view --minify --context "$CONTEXT" -o 'jsonpath={.clusters[0].cluster.server}')
 }
@@ -54,14 +54,14 @@ list_or_none() { if [ -n "$1" ]; then tr '\n' ' ' <<<"$1"; else printf 'none'; f
 check_server_version() {
   local answer minor
   answer=$(ask get --raw /version 2>&1) ||
-    die $EX_UNAVAILABLE "The cluster of context '$CONTEXT' ($SERVER) does not answer. Nothing was changed." \
+    die "$EX_UNAVAILABLE" "The cluster of context '$CONTEXT' ($SERVER) does not answer. Nothing was changed." \
       "kubectl says: $(tail -n 1 <<<"$answer")" "Is it running, and is this machine's address allowed to reach it?"
   # "36", and "36+" on EKS.
   minor=$(sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p' <<<"$answer" | head -n 1)
-  [ -n "$minor" ] || die $EX_UNAVAILABLE "$SERVER answered /version with something else. Nothing was changed." \
+  [ -n "$minor" ] || die "$EX_UNAVAILABLE" "$SERVER answered /version with something else. Nothing was changed." \
     "Is that a Kubernetes API server?"
   [ "$minor" -ge $OLDEST_MINOR ] ||
-    die $EX_CLUSTER "The cluster of context '$CONTEXT' runs Kubernetes 1.$minor; 1.$OLDEST_MINOR or later is needed. Nothing was changed." \
+    die "$EX_CLUSTER" "The cluster of context '$CONTEXT' runs Kubernetes 1.$minor; 1.$OLDEST_MINOR or later is needed. Nothing was changed." \
       "Upgrade the cluster."
   # shellcheck disable=SC2034 # for the script that sources this
   SERVER_MINOR=$minor
@@ -85,13 +85,13 @@ node_providers() {
 # check_provider EXPECTED: refuses unless every node is of that kind.
 check_provider() {
   local nodes wrong
-  nodes=$(node_providers) || die $EX_CLUSTER "The nodes of context '$CONTEXT' cannot be listed. Nothing was changed." \
+  nodes=$(node_providers) || die "$EX_CLUSTER" "The nodes of context '$CONTEXT' cannot be listed. Nothing was changed." \
     "A cluster administrator's rights are needed: check with kubectl --context '$CONTEXT' auth whoami"
-  [ -n "$nodes" ] || die $EX_CLUSTER "The cluster of context '$CONTEXT' has no node. Nothing was changed." \
+  [ -n "$nodes" ] || die "$EX_CLUSTER" "The cluster of context '$CONTEXT' has no node. Nothing was changed." \
     "Nothing could run there; look at: kubectl --context '$CONTEXT' get nodes"
   wrong=$(awk -v expected="$1" '$1 != expected { print $2 " (" $1 ")" }' <<<"$nodes" | head -n 3 | paste -sd, - | sed 's/,/, /g')
   [ -z "$wrong" ] ||
-    die $EX_CLUSTER "Wrong cluster: '$1' was expected, but context '$CONTEXT' ($SERVER) has nodes of another kind: $wrong. Nothing was changed." \
+    die "$EX_CLUSTER" "Wrong cluster: '$1' was expected, but context '$CONTEXT' ($SERVER) has nodes of another kind: $wrong. Nothing was changed." \
       "Give the right one with --context NAME, or the overlay that fits with --overlay." \
       "If this is the cluster you mean, say what it is: --provider $(awk '{ print $1; exit }' <<<"$nodes")"
 }
@@ -106,7 +106,7 @@ check_owner() {
     *'|terraform') owner="Terraform: change deploy/terraform/envs and run terraform there" ;;
     *) owner="Argo CD: change git, or delete the Application first" ;;
   esac
-  die $EX_CLUSTER "CronJob etl-poc/etl-orders in '$CONTEXT' belongs to ${owner%%:*}. Nothing was changed." \
+  die "$EX_CLUSTER" "CronJob etl-poc/etl-orders in '$CONTEXT' belongs to ${owner%%:*}. Nothing was changed." \
     "Two owners would undo each other's changes. ${owner#*: }."
 }
 
@@ -114,9 +114,9 @@ check_owner() {
 confirm() {
   local answer
   if [ -n "$YES" ]; then return; fi
-  [ -t 0 ] || die $EX_CLUSTER "Not confirmed: there is no terminal to ask on. Nothing was changed." \
+  [ -t 0 ] || die "$EX_CLUSTER" "Not confirmed: there is no terminal to ask on. Nothing was changed." \
     "For use in a script give both: --context '$CONTEXT' --yes"
   printf '%s\nType %s to go on: ' "$2" "$1"
   read -r answer
-  [ "$answer" = "$1" ] || die $EX_CLUSTER "Not confirmed ('$answer' is not '$1'). Nothing was changed."
+  [ "$answer" = "$1" ] || die "$EX_CLUSTER" "Not confirmed ('$answer' is not '$1'). Nothing was changed."
 }

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: installs what is missing, and says so. Nothing here is needed
 # where it is there already.
 

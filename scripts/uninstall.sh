@@ -38,7 +38,7 @@ parse() {
   while [ $# -gt 0 ]; do
     case $1 in
       --context | --provider)
-        [ $# -ge 2 ] || die $EX_USAGE "$1 needs a value." "See scripts/uninstall.sh --help"
+        [ $# -ge 2 ] || die "$EX_USAGE" "$1 needs a value." "See scripts/uninstall.sh --help"
         if [ "$1" = --context ]; then CONTEXT=$2; else PROVIDER=$2; fi
         shift
         ;;
@@ -46,12 +46,12 @@ parse() {
       --yes) YES=yes ;;
       --dry-run) DRY_RUN=yes ;;
       --help | -h) usage && exit 0 ;;
-      *) die $EX_USAGE "Unknown argument '$1'." "See scripts/uninstall.sh --help" ;;
+      *) die "$EX_USAGE" "Unknown argument '$1'." "See scripts/uninstall.sh --help" ;;
     esac
     shift
   done
   [ -z "$YES" ] || [ -n "$CONTEXT" ] ||
-    die $EX_USAGE "--yes without --context: nobody would have said which cluster." "Add --context NAME."
+    die "$EX_USAGE" "--yes without --context: nobody would have said which cluster." "Add --context NAME."
 }
 
 namespaces_here() {
@@ -80,10 +80,10 @@ delete_objects() {
   local namespace
   for namespace in $HERE; do
     kube delete $KINDS -n "$namespace" -l $OURS --ignore-not-found --wait --timeout=5m ||
-      die $EX_HALFWAY "Not all of namespace $namespace could be deleted within 5 minutes." "kubectl's message is above. Run this again."
+      die "$EX_HALFWAY" "Not all of namespace $namespace could be deleted within 5 minutes." "kubectl's message is above. Run this again."
   done
   kube delete $CLUSTER_KINDS -l $OURS --ignore-not-found ||
-    die $EX_HALFWAY "Not all cluster roles could be deleted." "kubectl's message is above. Run this again."
+    die "$EX_HALFWAY" "Not all cluster roles could be deleted." "kubectl's message is above. Run this again."
 }
 
 # A namespace without a volume holds nothing that cannot be made again.
@@ -96,7 +96,7 @@ delete_namespaces() {
       continue
     fi
     kube delete namespace "$namespace" --wait --timeout=5m ||
-      die $EX_HALFWAY "Namespace $namespace is not gone after 5 minutes." "Look for finalizers: kubectl --context $CONTEXT get namespace $namespace -o yaml"
+      die "$EX_HALFWAY" "Namespace $namespace is not gone after 5 minutes." "Look for finalizers: kubectl --context $CONTEXT get namespace $namespace -o yaml"
   done
 }
 

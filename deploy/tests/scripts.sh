@@ -10,6 +10,8 @@ REAL_KUBECTL=$(command -v kubectl)
 export REAL_KUBECTL
 T=$(mktemp -d)
 trap 'rm -rf "$T"' EXIT
+export FAKE_CACHE=${FAKE_CACHE:-$T/cache}
+mkdir -p "$FAKE_CACHE"
 PASSED=0
 
 # shellcheck source=deploy/tests/scripts/world.sh

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks deploy/terraform: format; the same objects and fields as the manifests; `validate` where the
-# provider can be had. `--mutants` plants faults and expects each to be noticed.
+# provider can be had (TERRAFORM_PROVIDER: which version; TERRAFORM_MUST_VALIDATE: not having it is a
+# failure). `--mutants` plants faults and expects each to be noticed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 WORK=$(mktemp -d)
@@ -28,13 +29,18 @@ evaluate() {
   cp "$TERRAFORM"/modules/manifests/{variables,objects}.tf "$module/"
   "$python" deploy/tests/terraform/compare.py "$WORK/render.yaml" --directories >"$WORK/directories"
   while read -r directory namespace wanted; do
-    # shellcheck disable=SC2016 # Terraform's own interpolation
+    # shellcheck disable=SC2016 # Terraform's, not the shell's
     found=$(echo 'join(" ", sort(flatten([for kind, objects in local.objects : [for key in keys(objects) : "${kind}/${key}"]])))' |
       terraform -chdir="$module" console -var "directory=$PWD/deploy/$directory" -var "namespace=$namespace" -var 'labels={}' 2>/dev/null | tail -n 1 | tr -d '"')
     if [ "$found" != "$wanted" ]; then
       echo "FAIL modules/manifests finds in deploy/$directory: ${found:-nothing}; there is: $wanted" >&2
       exit 1
     fi
+    # The source's placeholder is gone as soon as an address is given.
+    found=$(echo 'length(regexall("192[.]0[.]2[.]", jsonencode(local.manifests)))' |
+      terraform -chdir="$module" console -var "directory=$PWD/deploy/$directory" -var "namespace=$namespace" -var 'labels={}' \
+        -var postgres_cidr=10.20.30.40/32 2>/dev/null | tail -n 1)
+    [ "$found" = 0 ] || { echo "FAIL modules/manifests leaves $found placeholder(s) of deploy/$directory" >&2 && exit 1; }
   done <"$WORK/directories"
   echo "terraform console: $(wc -l <"$WORK/directories") directories ok"
 }
@@ -52,8 +58,21 @@ validate() {
     copy=$WORK/copy-$env
     mkdir "$copy"
     cp -r deploy "$copy/"
+    [ -z "${TERRAFORM_PROVIDER:-}" ] || cat >"$copy/$TERRAFORM/envs/$env/provider_override.tf" <<HCL
+terraform {
+  required_providers {
+    kubernetes = {
+      source  = "hashicorp/kubernetes"
+      version = "$TERRAFORM_PROVIDER"
+    }
+  }
+}
+HCL
     if timeout 120 terraform -chdir="$copy/$TERRAFORM/envs/$env" init -backend=false -input=false -no-color >"$WORK/init" 2>&1; then
       terraform -chdir="$copy/$TERRAFORM/envs/$env" validate
+    elif [ -n "${TERRAFORM_MUST_VALIDATE:-}" ]; then
+      cat "$WORK/init" >&2
+      exit 1
     else
       echo "NOT RUN: terraform validate of envs/$env (the provider cannot be had: $(grep -m1 -iE 'could not|failed|error' "$WORK/init" | tr -d '│' | xargs))"
     fi
@@ -69,7 +88,7 @@ deploy/terraform/modules/monitoring/main.tf|s/"network", "prometheus"\]/"prometh
 deploy/terraform/modules/monitoring/main.tf|s/"rules\/etl.rules.yml", //
 deploy/terraform/modules/logging/fluent_bit.tf|s/kubernetes_daemon_set_v1/kubernetes_deployment_v1/
 deploy/base/etl/cronjob.yaml|s/activeDeadlineSeconds: 280/activeDeadlineSeconds: 281/
-deploy/base/etl/networkpolicy.yaml|s/cidr: 192.0.2.10\/32/&\n            except: [192.0.2.10\/32]/
+deploy/base/etl/networkpolicy.yaml|s/cidr: .*/&\n            except: [10.0.0.0\/8]/
 deploy/base/metrics/kustomization.yaml|s/  - service.yaml//'
 
 mutants() {

@@ -1,14 +1,13 @@
--- What the engine says of a container, in the form that the kubernetes filter gives to shape.lua.
+-- Gives shape.lua what it finds on a cluster: the container's log file as the tag, and the labels.
+dofile("/etc/fluent-bit/shape.lua")
+
 function container(_, timestamp, record)
-    local app = record["etl.app"]
-    return 2, timestamp, {
+    local app = record["etl.app"] or "unknown"
+    local pod = (record.container_name or app):gsub("^/", ""):gsub("_", "-")
+    local tag = "docker.containers." .. pod .. "_etl-poc_" .. app .. "-0.log"
+    return shape(tag, timestamp, {
         log = record.log,
         json = record,
-        kubernetes = {
-            namespace_name = "etl-poc",
-            container_name = app,
-            pod_name = (record.container_name or ""):gsub("^/", ""),
-            labels = { ["app.kubernetes.io/name"] = app },
-        },
-    }
+        kubernetes = { labels = { ["app.kubernetes.io/name"] = app } },
+    })
 end

@@ -1,10 +1,10 @@
 # What apply-all.sh does when all is well, and when something fails half way.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2030,SC2031,SC2034,SC2154
 
 it "applies each step and waits before the next"
 apply 0
 order 'apply .*/namespaces.yaml' 'wait .*namespace/etl-poc' 'apply .*/rules.yaml' 'apply .*/secrets.yaml' \
-  'apply .*/data.yaml' 'rollout status statefulset/mssql -n etl-poc --timeout=10m' \
+  'apply .*/data.yaml' 'rollout status statefulset/mssql -n etl-poc' \
   'delete job mssql-init .*--wait' 'apply .*/init.yaml' 'get job mssql-init' \
   'apply .*/etl.yaml' 'rollout status deployment/etl-metrics' 'apply .*/monitoring.yaml' \
   'rollout status deployment/grafana -n monitoring' 'apply .*/logging.yaml' 'rollout status daemonset/fluent-bit' \
@@ -33,17 +33,19 @@ called_not 'create job'
 it "--force-conflicts and --timeout are handed on"
 apply 0 --force-conflicts --timeout 90s
 called 'apply .*--force-conflicts .*/etl.yaml'
-called 'rollout status .* --timeout=90s'
+called 'delete job .* --timeout=90s'
 
 it "every object of a render belongs to exactly one step"
+# shellcheck source=scripts/steps.sh
+. "$REPO/scripts/steps.sh"
 kubectl kustomize "$T/repo/deploy/overlays/k3s" >"$T/all.yaml"
-mkdir -p "$T/steps" && rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
+mkdir -p "$T/steps" && rm -f "$T/steps"/* && lay_out "$T/all.yaml" "$T/steps"
 [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "objects were lost or doubled"
 [ "$(cd "$T/steps" && printf '%s ' *.yaml)" = "data.yaml etl.yaml init.yaml logging.yaml monitoring.yaml namespaces.yaml rules.yaml " ] || fail "steps are missing"
 grep -q 'kind: StatefulSet' "$T/steps/data.yaml" || fail "SQL Server is not in step data"
 for overlay in deploy/overlays/*/; do
   kubectl kustomize "$overlay" >"$T/all.yaml" 2>"$T/out" || fail "$overlay cannot be rendered"
-  rm -f "$T/steps"/* && awk -v dir="$T/steps" -f "$REPO/scripts/steps.awk" "$T/all.yaml"
+  rm -f "$T/steps"/* && lay_out "$T/all.yaml" "$T/steps"
   [ "$(cat "$T/steps"/*.yaml | grep -c '^kind:')" -eq "$(grep -c '^kind:' "$T/all.yaml")" ] || fail "$overlay: objects were lost or doubled"
   for step in namespaces rules data init etl monitoring logging; do [ -s "$T/steps/$step.yaml" ] || fail "$overlay: step $step is empty"; done
 done
@@ -57,7 +59,7 @@ said 'run the same command again'
 called_not 'apply .*/etl.yaml'
 
 it "an image that is not there ends it before the time is over"
-FAKE_JOB=running FAKE_WAITING=ImagePullBackOff apply 1 --timeout 1h
+FAKE_JOB=running FAKE_WAITING=ImagePullBackOff apply 1 --timeout 40s
 said 'Job etl-poc/mssql-init cannot start'
 said 'sudo scripts/install-k3s.sh --images'
 
@@ -66,11 +68,17 @@ FAKE_JOB=running apply 75 --timeout 1s
 said 'was not done within 1s'
 
 it "a database that does not get ready stops before the preparation"
-FAKE_NOT_READY=statefulset/mssql FAKE_EVENTS=FailedScheduling apply 75
-said 'StatefulSet etl-poc/mssql was not ready within 10m'
+FAKE_NOT_READY=statefulset/mssql FAKE_EVENTS=FailedScheduling apply 75 --timeout 1s
+said 'StatefulSet etl-poc/mssql was not ready within 1s'
 said 'No node takes the pod'
 called_not 'apply .*/init.yaml'
 said 'Applied before: namespaces rules secrets.'
+
+it "a container that ends again and again is not waited for, and its last words are shown"
+FAKE_NOT_READY=deployment/etl-metrics FAKE_WAITING=CrashLoopBackOff apply 1 --timeout 40s
+said 'Deployment etl-poc/etl-metrics cannot start'
+said 'log line of the job'
+said 'Applied before: namespaces rules secrets data init.'
 
 it "an object that is refused half way is told with what was applied"
 FAKE_APPLY_FAILS='kind: CronJob' apply 1

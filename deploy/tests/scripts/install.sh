@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2016,SC2030,SC2031,SC2034,SC2154
 
 # What the release's page would give.
 release() {
@@ -62,3 +62,12 @@ it "an agent of another cluster" && mkdir -p "$T/root/etc/systemd/system" && tou
 install_k3s 69 --from "$T/release" && said 'agent of another cluster'
 it "fetches for a machine without network" && install_k3s 0 --download "$T/carry" && nothing_installed && install_k3s 0 --from "$T/carry"
 rm -f "$T/bin"/{id,uname,curl,chown,systemctl}
+
+pinned() { run "$1" scripts/set-digest.sh k3s etl-job ghcr.io/x/etl-job "$2"; }
+overlay=$T/repo/deploy/overlays/k3s/kustomization.yaml
+digest=sha256:$(printf 'a%.0s' {1..64})
+it "a digest is put into the overlay, the rest stays" && printf '# why\nresources: [overlay.yaml]\nimages:\n  # ours\n  - name: etl-job\n    newName: old/etl-job\n    newTag: 0.1.0\n  - name: mssql-init\n    newTag: 0.1.0\n' >"$overlay"
+pinned 0 "$digest"
+[ "$(cat "$overlay")" = "$(printf '# why\nresources: [overlay.yaml]\nimages:\n  # ours\n  - name: etl-job\n    newName: ghcr.io/x/etl-job\n    digest: %s\n  - name: mssql-init\n    newTag: 0.1.0' "$digest")" ] || fail "$(cat "$overlay")"
+it "an image that the overlay does not have" && pinned 64 "$digest" && said "has no image named 'etl-job'"
+it "a digest that is none" && pinned 64 latest && said 'is no digest'

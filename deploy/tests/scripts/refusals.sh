@@ -1,5 +1,5 @@
 # Each refusal: its code, its message, and that nothing was changed.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2030,SC2031,SC2034,SC2154
 
 refuses() { # CODE MESSAGE [OPTION...]
   apply "$1" "${@:3}"

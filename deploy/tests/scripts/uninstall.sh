@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2015,SC2030,SC2031,SC2034,SC2154
 
 remove() { FAKE_NAMESPACES=yes run "$1" scripts/uninstall.sh --context lab --yes "${@:2}"; }
 

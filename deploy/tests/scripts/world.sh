@@ -1,5 +1,5 @@
 # Sourced by ../scripts.sh: a repository to run the scripts in, and how to ask what they did.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 
 certificate() { # NAME SUBJECT-ALT-NAME DAYS
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test-ca -days 30 \

@@ -66,28 +66,26 @@ module "etl" {
 }
 
 module "monitoring" {
-  source         = "../../modules/monitoring"
-  deploy         = local.deploy
-  namespace      = module.namespaces["monitoring"].name
-  labels         = local.labels
-  images         = local.images
-  wait           = var.wait
-  storage_class  = kubernetes_storage_class_v1.this["storageclass"].metadata[0].name
-  apiserver_port = 443
+  source        = "../../modules/monitoring"
+  deploy        = local.deploy
+  namespace     = module.namespaces["monitoring"].name
+  labels        = local.labels
+  images        = local.images
+  wait          = var.wait
+  storage_class = kubernetes_storage_class_v1.this["storageclass"].metadata[0].name
 
   # Roles for service discovery lie in all three namespaces.
   depends_on = [module.namespaces]
 }
 
 module "logging" {
-  source         = "../../modules/logging"
-  deploy         = local.deploy
-  namespace      = module.namespaces["logging"].name
-  labels         = local.labels
-  images         = local.images
-  wait           = var.wait
-  storage_class  = kubernetes_storage_class_v1.this["storageclass"].metadata[0].name
-  apiserver_port = 443
+  source        = "../../modules/logging"
+  deploy        = local.deploy
+  namespace     = module.namespaces["logging"].name
+  labels        = local.labels
+  images        = local.images
+  wait          = var.wait
+  storage_class = kubernetes_storage_class_v1.this["storageclass"].metadata[0].name
 
   depends_on = [module.namespaces]
 }

@@ -50,28 +50,26 @@ module "etl" {
 }
 
 module "monitoring" {
-  source         = "../../modules/monitoring"
-  deploy         = local.deploy
-  namespace      = module.namespaces["monitoring"].name
-  labels         = local.labels
-  images         = local.images
-  wait           = var.wait
-  storage_class  = "local-path"
-  apiserver_port = 6443
+  source        = "../../modules/monitoring"
+  deploy        = local.deploy
+  namespace     = module.namespaces["monitoring"].name
+  labels        = local.labels
+  images        = local.images
+  wait          = var.wait
+  storage_class = "local-path"
 
   # Roles for service discovery lie in all three namespaces.
   depends_on = [module.namespaces]
 }
 
 module "logging" {
-  source         = "../../modules/logging"
-  deploy         = local.deploy
-  namespace      = module.namespaces["logging"].name
-  labels         = local.labels
-  images         = local.images
-  wait           = var.wait
-  storage_class  = "local-path"
-  apiserver_port = 6443
+  source        = "../../modules/logging"
+  deploy        = local.deploy
+  namespace     = module.namespaces["logging"].name
+  labels        = local.labels
+  images        = local.images
+  wait          = var.wait
+  storage_class = "local-path"
 
   depends_on = [module.namespaces]
 }

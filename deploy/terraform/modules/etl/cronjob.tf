@@ -20,7 +20,7 @@ resource "kubernetes_cron_job_v1" "etl_orders" {
     timezone                      = "Etc/UTC"
     concurrency_policy            = "Forbid"
     starting_deadline_seconds     = 120
-    failed_jobs_history_limit     = 3
+    failed_jobs_history_limit     = 12
     successful_jobs_history_limit = 3
     job_template {
       metadata {

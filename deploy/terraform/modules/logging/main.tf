@@ -20,10 +20,9 @@ module "manifests" {
   source   = "../manifests"
   for_each = toset(["fluent-bit", "loki", "network"])
 
-  directory      = "${var.deploy}/logging/${each.key}"
-  namespace      = var.namespace
-  labels         = local.parts[each.key]
-  apiserver_port = var.apiserver_port
+  directory = "${var.deploy}/logging/${each.key}"
+  namespace = var.namespace
+  labels    = local.parts[each.key]
 }
 
 module "config" {

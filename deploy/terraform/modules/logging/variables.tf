@@ -27,8 +27,3 @@ variable "storage_class" {
   type    = string
   default = "local-path"
 }
-
-variable "apiserver_port" {
-  type    = number
-  default = 6443
-}

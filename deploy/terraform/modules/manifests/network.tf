@@ -64,8 +64,7 @@ resource "kubernetes_network_policy_v1" "this" {
           for_each = try(ingress.value.ports, [])
           content {
             protocol = ports.value.protocol
-            # 6443 is the API server's in the manifests.
-            port = ports.value.port == 6443 ? var.apiserver_port : ports.value.port
+            port     = ports.value.port
           }
         }
       }
@@ -116,11 +115,17 @@ resource "kubernetes_network_policy_v1" "this" {
           for_each = try(egress.value.ports, [])
           content {
             protocol = ports.value.protocol
-            # 6443 is the API server's in the manifests.
-            port = ports.value.port == 6443 ? var.apiserver_port : ports.value.port
+            port     = ports.value.port
           }
         }
       }
+    }
+  }
+  # RFC 5737: nobody's address, so a placeholder was left.
+  lifecycle {
+    precondition {
+      condition     = !can(regex("192\\.0\\.2\\.|198\\.51\\.100\\.|203\\.0\\.113\\.", jsonencode(each.value.object)))
+      error_message = "NetworkPolicy ${each.key} allows an address for documentation: set postgres_cidr."
     }
   }
 }

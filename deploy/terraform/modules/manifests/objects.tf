@@ -4,7 +4,7 @@ locals {
   # Settings of the programs lie beside the manifests; they have no kind.
   documents = [
     for file in fileset(var.directory, "*.yaml") :
-    yamldecode(replace(file("${var.directory}/${file}"), "192.0.2.10/32", var.postgres_cidr))
+    yamldecode(replace(file("${var.directory}/${file}"), "/192\\.0\\.2\\.[0-9]+/32/", var.postgres_cidr))
     if file != "kustomization.yaml"
   ]
   manifests = [for document in local.documents : document if can(document.kind)]

@@ -14,13 +14,7 @@ variable "labels" {
 }
 
 variable "postgres_cidr" {
-  description = "What replaces 192.0.2.10/32, the address kept for documentation, in network policies."
+  description = "What replaces the address kept for documentation (192.0.2.x/32) in network policies."
   type        = string
-  default     = "192.0.2.10/32"
-}
-
-variable "apiserver_port" {
-  description = "The API server's own port, as a network policy sees it: K3s 6443, EKS 443, minikube 8443."
-  type        = number
-  default     = 6443
+  default     = "192.0.2.1/32"
 }

@@ -23,9 +23,10 @@ resource "kubernetes_deployment_v1" "grafana" {
         labels = local.grafana_labels
       }
       spec {
-        service_account_name            = "grafana"
-        automount_service_account_token = false
-        enable_service_links            = false
+        service_account_name             = "grafana"
+        automount_service_account_token  = false
+        enable_service_links             = false
+        termination_grace_period_seconds = 30
         security_context {
           fs_group        = 472
           run_as_group    = 472

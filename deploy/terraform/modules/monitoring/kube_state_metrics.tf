@@ -26,9 +26,10 @@ resource "kubernetes_deployment_v1" "kube_state_metrics" {
         labels = local.kube_state_metrics_labels
       }
       spec {
-        service_account_name            = "kube-state-metrics"
-        automount_service_account_token = true
-        enable_service_links            = false
+        service_account_name             = "kube-state-metrics"
+        automount_service_account_token  = true
+        enable_service_links             = false
+        termination_grace_period_seconds = 30
         security_context {
           run_as_group    = 65534
           run_as_non_root = true

@@ -28,10 +28,9 @@ module "manifests" {
   source   = "../manifests"
   for_each = toset(["alertmanager", "grafana", "kube-state-metrics", "network", "prometheus"])
 
-  directory      = "${var.deploy}/monitoring/${each.key}"
-  namespace      = var.namespace
-  labels         = local.parts[each.key]
-  apiserver_port = var.apiserver_port
+  directory = "${var.deploy}/monitoring/${each.key}"
+  namespace = var.namespace
+  labels    = local.parts[each.key]
 }
 
 module "config" {
