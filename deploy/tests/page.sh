@@ -1,11 +1,22 @@
 #!/usr/bin/env bash
 # Looks at docs/architecture.html in a browser, 390 and 1280 pixels wide, light and dark: it must not scroll
 # sideways, ask for anything, cut a text off or draw one over another. Then plants each of these faults in a copy,
-# which must be found. Pictures go to --pictures DIR, if that is given.
+# which must be found. Pictures go to --pictures DIR, if that is given. Before that, each link of the documents has to
+# lead somewhere, and each test that they name has to exist.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
+
+mapfile -t documents < <(git ls-files -- '*.md' docs/architecture.html)
+python3 deploy/tests/documents.py "${documents[@]}"
+planted=$(mktemp --suffix .md)
+trap 'rm -f "$planted"' EXIT
+for fault in '[nowhere](/no/such/file.md)' '`a_test_of_a_promise_that_nobody_wrote`'; do
+  echo "$fault" >"$planted"
+  if python3 deploy/tests/documents.py "$planted" >/dev/null; then echo "FAIL found when planted: $fault" && exit 1; fi
+  echo "ok   found when planted: $fault"
+done
 
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -z "$CHROMIUM" ]; then
@@ -19,4 +30,4 @@ if [ ! -e "$VENV/.websocket-client==1.9.0" ]; then
   touch "$VENV/.websocket-client==1.9.0"
 fi
 export CHROMIUM
-exec "$VENV/bin/python" deploy/tests/page.py docs/architecture.html "$@"
+"$VENV/bin/python" deploy/tests/page.py docs/architecture.html "$@"
