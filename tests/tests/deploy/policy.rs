@@ -82,7 +82,7 @@ fn plant(fault: &Fault, objects: &mut Objects) {
         }
         (Value::Array(values), Some(value)) if field == "-" => values.push(value.clone()),
         (Value::Array(values), Some(value)) => {
-            values[field.parse::<usize>().unwrap()] = value.clone()
+            values[field.parse::<usize>().unwrap()] = value.clone();
         }
         (Value::Array(values), None) => drop(values.remove(field.parse().unwrap())),
         (other, _) => panic!("{}: {path} leads into {other}", fault.fault),
