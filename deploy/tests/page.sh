@@ -12,7 +12,7 @@ mapfile -t documents < <(git ls-files -- '*.md' docs/architecture.html)
 python3 deploy/tests/documents.py "${documents[@]}"
 planted=$(mktemp --suffix .md)
 trap 'rm -f "$planted"' EXIT
-# shellcheck disable=SC2016 # backticks of a document
+# shellcheck disable=SC2016 # not a command: a name in a document
 for fault in '[nowhere](/no/such/file.md)' '`a_test_of_a_promise_that_nobody_wrote`'; do
   echo "$fault" >"$planted"
   if python3 deploy/tests/documents.py "$planted" >/dev/null; then echo "FAIL found when planted: $fault" && exit 1; fi

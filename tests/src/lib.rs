@@ -4,6 +4,7 @@
 pub mod claims;
 pub mod docker;
 pub mod mssql;
+pub mod policy;
 pub mod postgres;
 pub mod proxy;
 pub mod tds;

@@ -83,7 +83,7 @@ fn a_pushgateway_gets_the_run_as_one_group() {
     demo.add(&format!("telemetry: {{ pushgateway: 'http://{}' }}\n", gateway.address));
     run_with(&demo, &[]).expect(0);
     let (head, body) = gateway.requests.recv_timeout(SECOND).unwrap();
-    assert!(head.starts_with("PUT /metrics/job/etl/pipeline/demo HTTP/1.1"), "{head}");
+    assert!(head.starts_with("POST /metrics/job/etl/pipeline/demo HTTP/1.1"), "{head}");
     let body = String::from_utf8(body).unwrap();
     assert!(
         body.contains(r#"etl_runs_total{outcome="success",pipeline="demo",stream="orders"} 1"#),
