@@ -8,6 +8,11 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
+not_run() {
+  echo "NOT RUN page: $*"
+  exit 0
+}
+
 mapfile -t documents < <(git ls-files -- '*.md' docs/architecture.html)
 python3 deploy/tests/documents.py "${documents[@]}"
 planted=$(mktemp --suffix .md)
@@ -21,13 +26,14 @@ done
 
 CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
 if [ -z "$CHROMIUM" ]; then
-  (apt_install chromium) || { say "NOT RUN page: no chromium on this machine, and it could not be installed."; exit 0; }
+  (apt_install chromium) || not_run "no chromium on this machine, and it could not be installed"
   CHROMIUM=$(command -v chromium)
 fi
 VENV=${XDG_CACHE_HOME:-$HOME/.cache}/etl-ci/page-venv
 if [ ! -e "$VENV/.websocket-client==1.9.0" ]; then
   python3 -m venv "$VENV" 2>/dev/null || { apt_install python3-venv; python3 -m venv "$VENV"; }
-  "$VENV/bin/pip" install --quiet --disable-pip-version-check websocket-client==1.9.0
+  "$VENV/bin/pip" install --quiet --disable-pip-version-check websocket-client==1.9.0 ||
+    not_run "websocket-client 1.9.0 could not be installed"
   touch "$VENV/.websocket-client==1.9.0"
 fi
 export CHROMIUM
