@@ -64,6 +64,7 @@ check_source
 step "runs"
 start_double
 check_runs
+check_metrics
 check_refusals
 
 step "tests in containers"

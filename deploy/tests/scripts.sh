@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Tests of scripts/apply-all.sh, uninstall.sh and install-k3s.sh with stand-ins for kubectl, k3s and
 # curl that write down what they are asked for. No cluster, no network, nothing outside a temporary
-# directory. `--mutants` breaks the scripts one safeguard at a time and expects each to be noticed.
+# directory. `--mutants [FILE ...]` breaks the scripts (or these) one safeguard at a time and expects each to
+# be noticed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 HERE=$PWD/deploy/tests
@@ -17,6 +18,7 @@ PASSED=0
 # shellcheck source=deploy/tests/scripts/world.sh
 . "$HERE/scripts/world.sh"
 if [ "${1:-}" = --mutants ]; then
+  ONLY=${*:2}
   # shellcheck source=deploy/tests/scripts/mutants.sh
   . "$HERE/scripts/mutants.sh"
   exit 0

@@ -82,6 +82,30 @@ check_runs() {
   holds "control: a changed order is a difference" refuses cmp -s "$work/wanted" "$work/found"
 }
 
+# The body that a container's port 9464 gives for a path.
+page() { # CONTAINER PATH
+  local ip
+  ip=$("${docker[@]}" inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$1")
+  { exec 3<>"/dev/tcp/$ip/9464" && printf 'GET %s HTTP/1.0\r\nHost: etl-metrics\r\n\r\n' "$2" >&3 && timeout 10 cat <&3; } 2>/dev/null
+}
+
+# etl-metrics, as its Deployment runs it: the read-only login in the place of the target's URL.
+check_metrics() {
+  local try
+  expect "etl-metrics starts" 0 job etl-job --detach --name "$project-metrics" --volume "$work/run/metrics:/run/secrets/etl/target:ro" -- \
+    serve --metrics-only /etc/etl/pipeline/orders.yaml --addr 0.0.0.0:9464
+  for try in $(seq 30); do
+    page "$project-metrics" /metrics >"$work/said" || true
+    ! grep -q '^etl_ledger_up{.*} 1' "$work/said" || break
+    sleep 1
+  done
+  said "etl-metrics reads the ledger (try $try)" '^etl_ledger_up\{.*\} 1'
+  said "etl-metrics counts the successes" '^etl_ledger_runs_total\{.*outcome="success".*\} [1-9]'
+  page "$project-metrics" /healthz >"$work/said" || true
+  said "etl-metrics is alive" '200 OK'
+  expect "etl-metrics stops when told" 0 timeout 8 "${docker[@]}" stop --time 20 "$project-metrics"
+}
+
 check_refusals() {
   local file=/etc/etl/pipeline/orders.yaml begun kind
   for kind in source target; do

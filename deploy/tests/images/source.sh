@@ -8,7 +8,9 @@ source_compose() {
 }
 
 stop_source() {
-  [ -z "$secrets" ] || source_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+  [ -n "$secrets" ] || return 0
+  "${docker[@]}" rm --force "$project-metrics" >/dev/null 2>&1 || true
+  source_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
 }
 
 start_source() {

@@ -51,7 +51,7 @@ for overlay in deploy/overlays/*/; do
 done
 
 it "a failed preparation ends it at once, with its log, and says what was applied"
-FAKE_JOB=failed apply 1
+FAKE_JOB=failed apply 1 --timeout 30s
 said 'Job etl-poc/mssql-init has failed (Pod failed with exit code 77)'
 said 'log line of the job'
 said 'Stopped in step init. Applied before: namespaces rules secrets data. Not applied:  etl monitoring logging first-run.'

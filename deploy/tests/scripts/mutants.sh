@@ -52,6 +52,7 @@ suites_of() {
 
 survived=0 noticed=0
 while IFS='|' read -r file expression <&3; do
+  [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $file "* ]] || continue
   rm -rf "$T/mutant"
   mkdir -p "$T/mutant/etl-job/src"
   cp -r scripts "$T/mutant/"
