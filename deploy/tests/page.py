@@ -154,6 +154,8 @@ def main():
     parser.add_argument("--pictures", type=pathlib.Path)
     args = parser.parse_args()
     failed = 0
+    if args.pictures:
+        args.pictures.mkdir(parents=True, exist_ok=True)
     with Browser() as browser:
         for width in WIDTHS:
             for scheme in SCHEMES:
