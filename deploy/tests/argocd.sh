@@ -6,26 +6,43 @@ cd "$(dirname "$0")/../.."
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-# check ROOT: of a copy of the repository, since kustomize reads only what lies beside it.
+# check ROOT: of a copy of the repository, in which each Application is rendered as Argo CD does it.
 check() {
-  local overlay part arguments count=0
+  local overlay name directory component arguments count=0
   kubectl kustomize "$1/deploy/argocd" >"$WORK/project.yaml"
-  kubectl kustomize "$1/deploy/argocd/apps" >"$WORK/apps.yaml"
-  for overlay in overlays/k3s overlays/minikube overlays/eks tests/everything tests/external-secrets; do
+  for overlay in k3s minikube eks everything external-secrets; do
+    if [ -d "deploy/tests/$overlay" ]; then
+      mkdir -p "$1/deploy/argocd/overlays/$overlay"
+      printf 'resources: [../../../tests/%s]\n' "$overlay" >"$1/deploy/argocd/overlays/$overlay/kustomization.yaml"
+      kubectl kustomize "$1/deploy/tests/$overlay" >"$WORK/overlay.yaml"
+    else
+      kubectl kustomize "$1/deploy/overlays/$overlay" >"$WORK/overlay.yaml"
+    fi
+    sed -i "s|^\(  overlay: .*/\)[^/]*$|\1$overlay|" "$1/deploy/argocd/settings/settings.yaml"
+    kubectl kustomize "$1/deploy/argocd/apps" >"$WORK/apps.yaml"
+    python3 deploy/tests/argocd/sources.py "$WORK/apps.yaml" >"$WORK/sources"
     arguments=()
-    for part in "$1"/deploy/argocd/parts/*/; do
-      part=$(basename "$part")
-      mkdir -p "$1/deploy/part"
-      printf 'resources: [../%s]\ncomponents: [../argocd/parts/%s]\n' "$overlay" "$part" >"$1/deploy/part/kustomization.yaml"
-      kubectl kustomize "$1/deploy/part" >"$WORK/part-$part.yaml"
-      arguments+=("$part=$WORK/part-$part.yaml")
-    done
-    kubectl kustomize "$1/deploy/$overlay" >"$WORK/overlay.yaml"
-    python3 deploy/tests/argocd/check.py "$WORK/overlay.yaml" "$WORK/project.yaml" "$WORK/apps.yaml" "${arguments[@]}" ||
-      { echo "FAIL deploy/$overlay" >&2 && return 1; }
+    while read -r name directory component; do
+      like_argo "$1/$directory" "$component" >"$WORK/$name.yaml" || { echo "FAIL Application $name of $overlay does not render" >&2 && return 1; }
+      arguments+=("$(basename "$component")=$WORK/$name.yaml")
+    done <"$WORK/sources"
+    python3 deploy/tests/argocd/check.py "$WORK/overlay.yaml" "$WORK/project.yaml" "$WORK/apps.yaml" "$1" "${arguments[@]}" ||
+      { echo "FAIL overlay $overlay" >&2 && return 1; }
     count=$((count + 1))
   done
   echo "argocd: $count passed, 0 failed"
+}
+
+# like_argo DIRECTORY COMPONENT: adds the component to the kustomization in the source's own path, as Argo CD does
+# (`kustomize edit add component`), renders, and takes it out again.
+like_argo() {
+  local code=0
+  [ -f "$1/kustomization.yaml" ] || { echo "there is no $1/kustomization.yaml" >&2 && return 1; }
+  cp "$1/kustomization.yaml" "$WORK/kustomization.yaml"
+  python3 deploy/tests/argocd/sources.py --add "$1/kustomization.yaml" "$2"
+  kubectl kustomize "$1" || code=$?
+  cp "$WORK/kustomization.yaml" "$1/kustomization.yaml"
+  return $code
 }
 
 copy() {
@@ -44,6 +61,8 @@ argocd/parts/namespaces/kustomization.yaml|s/Prune=false,//
 argocd/project.yaml|/kind: CronJob/d
 argocd/project.yaml|s/kind: ConfigMap/kind: Secret/
 argocd/project.yaml|s/namespace: logging/namespace: kube-system/
+argocd/settings/settings.yaml|s/argocd\/overlays/overlays/
+argocd/apps/30-etl.yaml|s/parts\/etl/parts\/elt/
 argocd/settings/settings.yaml|s/targetRevision: .*/targetRevision: main/
 argocd/apps/30-etl.yaml|s/sync-wave: "1"/sync-wave: "-3"/
 argocd/apps/60-logging.yaml|s/parts\/logging/parts\/monitoring/

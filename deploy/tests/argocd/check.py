@@ -1,6 +1,6 @@
 """Checks that the parts of an overlay are together the overlay, and what Argo CD is told about them.
 
-check.py OVERLAY-RENDER PROJECT-RENDER APPS-RENDER PART=RENDER...
+check.py OVERLAY-RENDER PROJECT-RENDER APPS-RENDER ROOT PART=RENDER...
 """
 
 import collections
@@ -79,7 +79,7 @@ def check_project(projects, overlay):
         faults.append("project etl admits Secrets: they do not belong into git")
 
 
-def check_applications(applications, parts):
+def check_applications(applications, available):
     used = []
     waves = {}
     for application in applications:
@@ -92,18 +92,18 @@ def check_applications(applications, parts):
             faults.append(f"Application {name} does not apply server-side")
         if spec["project"] == "default":
             faults.append(f"Application {name} is in project default")
-    if sorted(used) != sorted(parts):
-        faults.append(f"the Applications use the parts {sorted(used)}; there are {sorted(parts)}")
+    if sorted(used) != sorted(available):
+        faults.append(f"the Applications use the parts {sorted(used)}; there are {sorted(available)}")
     if not waves["etl-namespaces"] < waves["etl-data"] < waves["etl-pipeline"] < waves["etl-monitoring"]:
         faults.append(f"the waves are in the wrong order: {waves}")
 
 
 def main():
     overlay, projects, applications = (load(path) for path in sys.argv[1:4])
-    parts = {name: load(path) for name, _, path in (argument.partition("=") for argument in sys.argv[4:])}
+    parts = {name: load(path) for name, _, path in (argument.partition("=") for argument in sys.argv[5:])}
     check_parts(overlay, parts)
     check_project(projects, overlay)
-    check_applications(applications, parts)
+    check_applications(applications, [path.name for path in pathlib.Path(sys.argv[4], "deploy/argocd/parts").iterdir()])
     for fault in dict.fromkeys(faults):
         print(f"FAIL {fault}", file=sys.stderr)
     sys.exit(1 if faults else 0)
