@@ -18,6 +18,15 @@ apt_install() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
+# apt_unpack DIRECTORY PACKAGE: its files there, and nothing installed or started.
+apt_unpack() {
+  command -v apt-get >/dev/null || apt_install "$2"
+  say "Unpacking $2 ..."
+  [ -n "${APT_UPDATED:-}" ] || { as_root apt-get update -qq >/dev/null; APT_UPDATED=1; }
+  mkdir -p "$1"
+  (cd "$1" && apt-get download -qq "$2" >/dev/null && dpkg-deb -x "$2"_*.deb . && rm "$2"_*.deb)
+}
+
 need_compiler() {
   command -v cc >/dev/null || apt_install gcc libc6-dev
   if ! command -v cargo >/dev/null; then

@@ -8,8 +8,11 @@ cd "$(dirname "$0")/../.." || exit
 # shellcheck source=scripts/setup.sh
 . scripts/setup.sh
 
-command -v promtool >/dev/null || apt_install prometheus
-command -v amtool >/dev/null || apt_install prometheus-alertmanager
+# The programs alone: installed, these packages would start their servers.
+UNPACKED=${XDG_CACHE_HOME:-$HOME/.cache}/etl-ci/debian
+PATH=$PATH:$UNPACKED/usr/bin
+command -v promtool >/dev/null || apt_unpack "$UNPACKED" prometheus
+command -v amtool >/dev/null || apt_unpack "$UNPACKED" prometheus-alertmanager
 command -v python3 >/dev/null || apt_install python3
 python3 -c 'import yaml' 2>/dev/null || apt_install python3-yaml
 command -v luajit >/dev/null || apt_install luajit
