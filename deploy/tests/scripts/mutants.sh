@@ -29,7 +29,7 @@ preflight.sh|s/elif is_placeholder "\$password"/elif false/
 preflight.sh|s/  change_me changeme/  changeme/
 preflight.sh|s/-checkend 0 /-checkend -99999999 /
 preflight.sh|s/-checkhost "\$host"/-checkhost mssql/
-preflight.sh|s/openssl verify .* \\$/true ||/
+preflight.sh|s/openssl verify .* ||$/true ||/
 preflight.sh|s/cmp -s "\$file"/false/
 preflight.sh|s/    127\.\* | ::1/    ::1/
 uninstall.sh|s/\] \&\& \[ -z "\$DELETE_DATA" \]/] \&\& false/
