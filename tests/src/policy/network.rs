@@ -126,6 +126,15 @@ fn ports(objects: &Objects, findings: &mut Findings) {
             .pods()
             .filter(|pod| pod.namespace() == namespace && pod.taken_by(selector))
             .collect();
+        for rule in
+            ["/spec/ingress", "/spec/egress"].iter().flat_map(|way| list(policy.pointer(way)))
+        {
+            let ports = list(rule.get("ports"));
+            let twice = ports.iter().enumerate().find(|(at, port)| ports[..*at].contains(port));
+            if let Some((_, port)) = twice {
+                findings.add(describe(policy), format!("names port {} twice", port["port"]));
+            }
+        }
         for rule in list(policy.pointer("/spec/ingress")) {
             for port in list(rule.get("ports")) {
                 let open = pods.iter().any(|pod| {
