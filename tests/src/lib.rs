@@ -4,5 +4,6 @@
 pub mod claims;
 pub mod mssql;
 pub mod postgres;
+pub mod postgres_proxy;
 pub mod proxy;
 pub mod tds;
