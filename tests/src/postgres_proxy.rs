@@ -94,10 +94,7 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
     tokio::select! { ended = requests => ended, ended = answers => ended }
 }
 
-async fn session(
-    server: &str,
-    startup: &[u8],
-) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
+async fn session(server: &str, startup: &[u8]) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
     let server = TcpStream::connect(server).await?;
     server.set_nodelay(true)?;
     let (reader, mut writer) = server.into_split();
@@ -155,7 +152,8 @@ async fn answers(
 async fn packet(from: &mut OwnedReadHalf, kind: usize) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; kind + 4];
     from.read_exact(&mut packet).await?;
-    let length = u32::from_be_bytes([packet[kind], packet[kind + 1], packet[kind + 2], packet[kind + 3]]);
+    let length =
+        u32::from_be_bytes([packet[kind], packet[kind + 1], packet[kind + 2], packet[kind + 3]]);
     let length = usize::try_from(length).map_err(io::Error::other)?.max(4);
     packet.resize(kind + length, 0);
     from.read_exact(&mut packet[kind + 4..]).await?;

@@ -92,7 +92,9 @@ impl Side {
         let cells: Vec<Vec<Option<String>>> = match self {
             Self::Mssql(database) => {
                 let names = COLUMNS.join("], [");
-                database.rows(&format!("SELECT [{names}] FROM [dbo].[orders] WHERE {filter};")).await
+                database
+                    .rows(&format!("SELECT [{names}] FROM [dbo].[orders] WHERE {filter};"))
+                    .await
             }
             Self::Postgres(database) => {
                 let sql = format!(

@@ -50,7 +50,8 @@ impl SinkAdmin for PostgresSink {
             Err(error) => return Ok(vec![Finding::from_error("target: connection", &error)]),
         };
         let place = self.link.connect.place().to_owned();
-        let mut findings = vec![Finding::good("target: connection", format!("logged in to {place}"))];
+        let mut findings =
+            vec![Finding::good("target: connection", format!("logged in to {place}"))];
         findings.extend(self.check_rights(&mut session, &target).await?);
         match target.found(&mut session).await {
             Ok(_) => findings.push(Finding::good("target: table", "columns, types and key fit")),

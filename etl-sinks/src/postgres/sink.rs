@@ -149,7 +149,8 @@ impl Sink for PostgresSink {
         };
         let claim = if let Some(row) = row {
             for sql in [statements::abandon(schema)?, statements::open_ledger(schema)?] {
-                let query = sqlx::query(AssertSqlSafe(sql)).bind(&self.link.name).bind(run.id.to_string());
+                let query =
+                    sqlx::query(AssertSqlSafe(sql)).bind(&self.link.name).bind(run.id.to_string());
                 session.execute(query, &doing).await?;
             }
             // A run that claims again has counts already.

@@ -173,9 +173,7 @@ fn on_conflict(target: &Target) -> Result<String> {
     if others.is_empty() {
         return Ok(format!("\nON CONFLICT ({key}) DO NOTHING"));
     }
-    let set = |column: &&Column| {
-        name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"))
-    };
+    let set = |column: &&Column| name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"));
     let sets = others.iter().map(set).collect::<Result<Vec<_>>>()?.join(", ");
     let differs =
         others.iter().map(|column| differs(column, "EXCLUDED")).collect::<Result<Vec<_>>>()?;

@@ -192,8 +192,10 @@ impl Table {
             .map_err(fail)?;
         let Some(row) = row else { return Ok(None) };
         let oid: i64 = row.try_get("oid").map_err(fail)?;
-        let columns = sqlx::query(COLUMNS).bind(oid).persistent(false).fetch_all(&mut *connection).await;
-        let indexes = sqlx::query(INDEXES).bind(oid).persistent(false).fetch_all(&mut *connection).await;
+        let columns =
+            sqlx::query(COLUMNS).bind(oid).persistent(false).fetch_all(&mut *connection).await;
+        let indexes =
+            sqlx::query(INDEXES).bind(oid).persistent(false).fetch_all(&mut *connection).await;
         Ok(Some(Self {
             oid,
             kind: row.try_get("kind").map_err(fail)?,

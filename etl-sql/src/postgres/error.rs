@@ -5,6 +5,8 @@ use std::io;
 use etl_core::error::{Class, Error};
 use sqlx::postgres::PgDatabaseError;
 
+use super::plan::MIGRATION_CHANGED;
+
 /// SQLSTATE prefixes and their class; the longest that matches counts.
 ///
 /// | SQLSTATE | class | what it is |
@@ -28,6 +30,7 @@ use sqlx::postgres::PgDatabaseError;
 /// | 57P04 | Config | the database was dropped |
 /// | 58 | Transient | the server's own input or output failed |
 /// | 0A | Config | not supported by this server |
+/// | ETL | Config | ours: a migration was applied with another text |
 /// | F0 | Config | the server's configuration file is wrong |
 /// | XX, anything else | Internal | |
 const CLASSES: &[(&str, Class)] = &[
@@ -52,6 +55,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("57", Class::Transient),
     ("57P04", Class::Config),
     ("58", Class::Transient),
+    ("ETL", Class::Config),
     ("F0", Class::Config),
 ];
 
@@ -158,6 +162,9 @@ fn meaning(code: &str, class: Class) -> String {
         "25P03" => "the session was idle in a transaction for too long",
         "40001" => "the server could not serialize access, or a standby cancelled it",
         "40P01" => "the server ended a deadlock",
+        MIGRATION_CHANGED => {
+            "the state tables were made by another version of this program, with another text"
+        }
         _ => match class {
             Class::Transient => "the server could not do it now",
             Class::Capacity => "the server is short of something",
@@ -222,6 +229,7 @@ mod tests {
             ("57P03", Class::Transient),
             ("57P04", Class::Config),
             ("58030", Class::Transient),
+            (MIGRATION_CHANGED, Class::Config),
             ("F0000", Class::Config),
             ("XX000", Class::Internal),
             ("XX001", Class::Internal),

@@ -142,8 +142,7 @@ fn create_table(table: &TableName, body: &str) -> Result<String> {
 }
 
 fn version_table(state_schema: &str) -> Result<Statement> {
-    let table =
-        TableName { schema: state_schema.to_owned(), table: "schema_version".to_owned() };
+    let table = TableName { schema: state_schema.to_owned(), table: "schema_version".to_owned() };
     let columns = "      version    integer NOT NULL PRIMARY KEY,
       name       text NOT NULL,
       checksum   text NOT NULL,

@@ -263,8 +263,7 @@ fn text(field: &Field) -> SqlType {
         return SqlType::Array;
     }
     // No text has more characters than UTF-16 units.
-    let chars =
-        meta_number(field, meta::MAX_CHARS).or_else(|| meta_number(field, meta::MAX_UNITS));
+    let chars = meta_number(field, meta::MAX_CHARS).or_else(|| meta_number(field, meta::MAX_UNITS));
     SqlType::Text(chars.filter(|chars| (1..=MOST_CHARS).contains(chars)))
 }
 

@@ -7,7 +7,7 @@ use etl_core::{Error, Result};
 use etl_tests::postgres::Database;
 use etl_tests::postgres_proxy::{Proxy, Rules};
 use serde_json::{Value, json};
-use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::postgres::{PgConnectOptions, PgRow, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
 
 /// A case's target in the database of this test.
@@ -106,7 +106,7 @@ async fn the_contract_holds_where_each_transaction_gets_another_server_session()
     section["url"] = json!(proxy.url(&database.url()));
     // The proxy does what a pooler does, or this proves nothing.
     let options: PgConnectOptions = proxy.url(&database.url()).parse().unwrap();
-    let mut connection = options.connect().await.unwrap();
+    let mut connection = options.ssl_mode(PgSslMode::Disable).connect().await.unwrap();
     let mut pids = std::collections::BTreeSet::new();
     for _ in 0..3 {
         let pid = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(&mut connection).await;

@@ -14,7 +14,13 @@ async fn shop_with_a_job_login() -> (Shop, String) {
     let role = shop.target.role("Job-pass-1").await;
     shop.file["target"]["grant_to"] = json!(role);
     shop.write();
-    shop.target.execute("REVOKE TEMPORARY ON DATABASE current FROM PUBLIC".replace("current", &shop.target.name).as_str()).await;
+    shop.target
+        .execute(
+            "REVOKE TEMPORARY ON DATABASE current FROM PUBLIC"
+                .replace("current", &shop.target.name)
+                .as_str(),
+        )
+        .await;
     shop.url = shop.target.url_as(&format!("{role}:Job-pass-1"));
     (shop, role)
 }
@@ -35,7 +41,12 @@ async fn the_jobs_role_can_do_nothing_but_its_job() {
 
     shop.url = shop.target.url();
     let plan = shop.job("prepare", &["--plan"]).expect(0).stdout;
-    assert!(plan.contains(&format!("GRANT SELECT, INSERT, UPDATE, DELETE ON \"dw\".\"orders\" TO \"{role}\"")), "{plan}");
+    assert!(
+        plan.contains(&format!(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON \"dw\".\"orders\" TO \"{role}\""
+        )),
+        "{plan}"
+    );
     shop.job("prepare", &[]).expect(0);
     shop.url = job;
     shop.job("check", &[]).expect(0);
@@ -77,6 +88,9 @@ async fn the_printed_plan_is_a_script_that_can_be_run_twice() {
     let mut connection = other.connect().await;
     let error = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(plan))).await.unwrap_err();
     assert!(error.to_string().contains("another text"), "{error}");
+    shop.target.execute("UPDATE etl.schema_version SET checksum = 'x'").await;
+    let said = shop.job("prepare", &[]).expect(64);
+    assert!(said.stderr.contains("another version of this program"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +124,10 @@ async fn the_ledger_says_what_runs_did_by_the_targets_clock() {
     assert!(before.now_micros < success && success < after.now_micros, "{after:?}");
     assert!(after.source_horizon_micros.unwrap() < success, "{after:?}");
     assert!(after.checkpoint_micros <= success && after.lease_held, "{after:?}");
-    assert_eq!((after.runs.success, after.runs.failed, after.runs.skipped, after.runs.abandoned), (1, 1, 1, 1));
+    assert_eq!(
+        (after.runs.success, after.runs.failed, after.runs.skipped, after.runs.abandoned),
+        (1, 1, 1, 1)
+    );
     assert_eq!(after.failures_since_success, 2);
     let rows = after.rows;
     assert_eq!((rows.read, rows.written, rows.quarantined), (read + 3, 1003, 3));

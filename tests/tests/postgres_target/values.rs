@@ -50,16 +50,19 @@ impl Pair {
 
     async fn prepare(&self) {
         let schema = self.source().schema().await.unwrap();
-        let admin = (etl_sinks::find("postgres").unwrap().admin)(&self.target.section(), &self.stream);
+        let admin =
+            (etl_sinks::find("postgres").unwrap().admin)(&self.target.section(), &self.stream);
         admin.unwrap().prepare(&schema).await.unwrap();
     }
 
     fn source(&self) -> std::sync::Arc<dyn etl_core::source::Source> {
-        (etl_sources::find("postgres").unwrap().build)(&self.source.section(), &self.stream).unwrap()
+        (etl_sources::find("postgres").unwrap().build)(&self.source.section(), &self.stream)
+            .unwrap()
     }
 
     async fn run(&self) -> RunReport {
-        let sink = (etl_sinks::find("postgres").unwrap().build)(&self.target.section(), &self.stream);
+        let sink =
+            (etl_sinks::find("postgres").unwrap().build)(&self.target.section(), &self.stream);
         let name = self.stream.full_name();
         let options = PipelineOptions::default();
         let mut pipeline = Pipeline::new(name, self.source(), Vec::new(), sink.unwrap(), options);
@@ -84,10 +87,28 @@ impl Pair {
 }
 
 const TYPES: &[&str] = &[
-    "a smallint", "b integer", "c bigint", "d real", "e double precision", "f numeric(38,0)",
-    "g numeric(38,38)", "h numeric(18,2)", "i boolean", "j varchar(5)", "k text", "l bytea",
-    "m date", "n timestamp", "o timestamptz(3)", "p time(0)", "q uuid", "r json", "s jsonb",
-    "t integer[]", "u text[]", "v char(4)",
+    "a smallint",
+    "b integer",
+    "c bigint",
+    "d real",
+    "e double precision",
+    "f numeric(38,0)",
+    "g numeric(38,38)",
+    "h numeric(18,2)",
+    "i boolean",
+    "j varchar(5)",
+    "k text",
+    "l bytea",
+    "m date",
+    "n timestamp",
+    "o timestamptz(3)",
+    "p time(0)",
+    "q uuid",
+    "r json",
+    "s jsonb",
+    "t integer[]",
+    "u text[]",
+    "v char(4)",
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,8 +137,7 @@ async fn every_type_comes_back_as_it_was_from_one_postgres_to_another() {
     let first = pair.run().await;
     assert_eq!(first.written, 5);
     pair.assert_equal().await;
-    // What is there is found equal, value by value.
-    pair.source.execute("UPDATE t SET id = id").await;
+    // Ties of the cursor are read again; what is there is found equal, value by value.
     let again = pair.run().await;
     assert_eq!((again.unchanged, again.written), (5, 0));
     // The types are the source's own: only char(n) became varchar(n).
@@ -137,7 +157,18 @@ async fn every_type_comes_back_as_it_was_from_one_postgres_to_another() {
 async fn a_change_that_the_targets_own_comparison_does_not_see_arrives() {
     let setup = "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
         CREATE EXTENSION citext; CREATE TYPE mood AS ENUM ('sad', 'Sad'); CREATE DOMAIN short AS varchar(9)";
-    let columns = ["a text", "b text", "c mood", "d json", "e jsonb", "f float8", "g float4", "h char(5)", "i text[]", "j text"];
+    let columns = [
+        "a text",
+        "b text",
+        "c mood",
+        "d json",
+        "e jsonb",
+        "f float8",
+        "g float4",
+        "h char(5)",
+        "i text[]",
+        "j text",
+    ];
     let pair = Pair::new(setup, &columns, json!({})).await;
     pair.source.execute("INSERT INTO t VALUES (1, 'x', 'x', 'sad', '{\"a\":1}', '{\"a\":1.0}', 0, 0, 'x', '{a}', 'x')").await;
     pair.target
@@ -150,14 +181,25 @@ async fn a_change_that_the_targets_own_comparison_does_not_see_arrives() {
     assert_eq!(pair.run().await.written, 1);
     pair.assert_equal().await;
     for change in [
-        "a = 'X'", "a = 'X '", "b = 'X'", "c = 'Sad'", "d = '{\"a\": 1}'", "e = '{\"a\":1.00}'",
-        "f = '-0'", "g = '-0'", "h = 'X'", "i = '{A}'", "i = '{\"A \"}'", "j = 'x '", "a = NULL",
-        "f = NULL", "e = NULL",
+        "a = 'X'",
+        "a = 'X '",
+        "b = 'X'",
+        "c = 'Sad'",
+        "d = '{\"a\": 1}'",
+        "e = '{\"a\":1.00}'",
+        "f = '-0'",
+        "g = '-0'",
+        "h = 'X'",
+        "i = '{A}'",
+        "i = '{\"A \"}'",
+        "j = 'x '",
+        "a = NULL",
+        "f = NULL",
+        "e = NULL",
     ] {
         pair.source.execute(&format!("UPDATE t SET {change}")).await;
         assert_eq!(pair.run().await.written, 1, "{change}");
         pair.assert_equal().await;
-        pair.source.execute("UPDATE t SET id = id").await;
         let again = pair.run().await;
         assert_eq!((again.unchanged, again.written), (1, 0), "after {change}");
     }
