@@ -1,6 +1,7 @@
 //! Sink `postgres`: rows into Postgres, exactly once.
 
 mod admin;
+pub mod apply;
 mod config;
 mod sink;
 mod state;

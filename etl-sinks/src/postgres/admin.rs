@@ -11,9 +11,10 @@ use etl_sql::postgres::session::{Session, value};
 use etl_sql::postgres::{bulk, plan};
 use sqlx::AssertSqlSafe;
 
+use super::apply::Statements;
 use super::sink::{PostgresSink, apply, stage};
 use super::state::{self, checkpoint, figures, look};
-use super::statements::{self, Statements};
+use super::statements;
 use crate::trial::trial_row;
 
 /// Whether we may do `$3` with the table `$2` in the schema `$1`; no row if it is not there.

@@ -13,9 +13,9 @@ use etl_sql::postgres::session::{Session, value};
 use etl_sql::postgres::target::Target;
 use sqlx::AssertSqlSafe;
 
+use super::apply::Statements;
 use super::state::{self, checkpoint, lease, look};
-use super::statements::{self, Statements};
-use super::{Link, PostgresTarget};
+use super::{Link, PostgresTarget, statements};
 
 /// One stream's way into Postgres: one connection, thrown away after any error.
 pub struct PostgresSink {

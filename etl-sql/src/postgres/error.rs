@@ -20,6 +20,7 @@ use super::plan::MIGRATION_CHANGED;
 /// | 3D000, 3F000 | Config | no such database, no such schema |
 /// | 40 | Transient | serialization, deadlock, standby conflict |
 /// | 42501 | Permission | a grant is missing |
+/// | 42704 | Config | a role, type or collation is not there |
 /// | 42 | Schema | a table, column, type or operator is not there |
 /// | 53100, 53200, 53400 | Capacity | disk, memory, a configured limit |
 /// | 53300 | Transient | too many connections |
@@ -47,6 +48,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("40", Class::Transient),
     ("42", Class::Schema),
     ("42501", Class::Permission),
+    ("42704", Class::Config),
     ("53", Class::Capacity),
     ("53300", Class::Transient),
     ("54", Class::Capacity),
@@ -141,6 +143,7 @@ fn meaning(code: &str, class: Class) -> String {
         "3F000" => "there is no such schema",
         "42501" => "a right is missing; `check` says which",
         "42P01" => "there is no such table",
+        "42704" => "there is no such role, type or collation",
         "42703" => "there is no such column",
         "42804" | "42883" => "the types do not fit the expression",
         "53100" => "the server's disk is full",
@@ -209,6 +212,7 @@ mod tests {
             ("42501", Class::Permission),
             ("42601", Class::Schema),
             ("42703", Class::Schema),
+            ("42704", Class::Config),
             ("42804", Class::Schema),
             ("42883", Class::Schema),
             ("42P01", Class::Schema),
