@@ -2,8 +2,12 @@
 
 #[cfg(feature = "mssql")]
 pub mod mssql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "mssql", feature = "postgres"))]
+mod trial;
 
 use etl_core::connector::SinkConnector;
 use etl_core::{Error, Result};
@@ -12,6 +16,8 @@ use etl_core::{Error, Result};
 pub const SINKS: &[SinkConnector] = &[
     #[cfg(feature = "mssql")]
     mssql::CONNECTOR,
+    #[cfg(feature = "postgres")]
+    postgres::CONNECTOR,
     #[cfg(feature = "sqlite")]
     sqlite::CONNECTOR,
 ];

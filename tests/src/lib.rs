@@ -6,5 +6,6 @@ pub mod docker;
 pub mod mssql;
 pub mod policy;
 pub mod postgres;
+pub mod postgres_proxy;
 pub mod proxy;
 pub mod tds;

@@ -6,9 +6,11 @@
 mod deploy; // manifests, dashboards, rules: reviewed, and the review tried on planted faults
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod job; // the real program, from its command line to its exit code
+mod matrix; // any source with any sink, by content
 mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
+mod postgres_target; // Postgres as a target
 mod sqlite; // SQLite as source and sink
 mod tsql; // every statement that we send is its golden file
 

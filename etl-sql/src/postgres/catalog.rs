@@ -58,7 +58,7 @@ fn text_of(row: &PgRow, column: usize) -> Result<String> {
     row.try_get(column).map_err(|error| failed("asking who the server is", error))
 }
 
-/// A table, as far as reading it goes.
+/// A table, as far as reading and writing it go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its number in this database.
@@ -73,6 +73,10 @@ pub struct Table {
     pub row_security: bool,
     /// Whether a logical subscription writes into it.
     pub subscribed: bool,
+    /// Whether a crash of the server empties it (`UNLOGGED`).
+    pub unlogged: bool,
+    /// Whether rules rewrite what is sent to it.
+    pub has_rules: bool,
     /// The columns, in the order of the table.
     pub columns: Vec<Column>,
     /// The valid indexes that cover all rows.
@@ -106,6 +110,16 @@ pub struct Column {
     pub default: Option<String>,
     /// The collation's name, for texts.
     pub collation: Option<String>,
+    /// The collation as SQL names it.
+    pub collation_quoted: Option<String>,
+    /// Whether texts that differ are always different in this collation.
+    pub deterministic: bool,
+    /// The type as SQL names it, a domain as itself, without length or precision.
+    pub type_quoted: String,
+    /// Whether only the server may fill it.
+    pub generated: bool,
+    /// Whether the server numbers it.
+    pub identity: bool,
     /// Whether this role may read it.
     pub readable: bool,
 }
@@ -154,30 +168,43 @@ impl Table {
     /// # Errors
     /// `Schema` if there is no such table.
     pub async fn read(connection: &mut PgConnection, name: &TableName) -> Result<Self> {
+        Self::find(connection, name).await?.ok_or_else(|| {
+            Error::schema(format!(
+                "reading the catalog on {name}: there is no such table in this database; the \
+                 stream's name is the table, letter by letter"
+            ))
+        })
+    }
+
+    /// The same; `None` if there is no such table.
+    ///
+    /// # Errors
+    /// Of the connection.
+    pub async fn find(connection: &mut PgConnection, name: &TableName) -> Result<Option<Self>> {
         let doing = format!("reading the catalog on {name}");
         let fail = |error| failed(&doing, error);
         let row = sqlx::query(TABLE)
             .bind(&name.schema)
             .bind(&name.table)
+            .persistent(false)
             .fetch_optional(&mut *connection)
             .await
-            .map_err(fail)?
-            .ok_or_else(|| {
-                Error::schema(format!(
-                    "there is no table {name} in this database; the stream's name is the table, \
-                     letter by letter"
-                ))
-            })?;
+            .map_err(fail)?;
+        let Some(row) = row else { return Ok(None) };
         let oid: i64 = row.try_get("oid").map_err(fail)?;
-        let columns = sqlx::query(COLUMNS).bind(oid).fetch_all(&mut *connection).await;
-        let indexes = sqlx::query(INDEXES).bind(oid).fetch_all(&mut *connection).await;
-        Ok(Self {
+        let columns =
+            sqlx::query(COLUMNS).bind(oid).persistent(false).fetch_all(&mut *connection).await;
+        let indexes =
+            sqlx::query(INDEXES).bind(oid).persistent(false).fetch_all(&mut *connection).await;
+        Ok(Some(Self {
             oid,
             kind: row.try_get("kind").map_err(fail)?,
             has_children: row.try_get("has_children").map_err(fail)?,
             schema_usable: row.try_get("schema_usable").map_err(fail)?,
             row_security: row.try_get("row_security").map_err(fail)?,
             subscribed: row.try_get("subscribed").map_err(fail)?,
+            unlogged: row.try_get("unlogged").map_err(fail)?,
+            has_rules: row.try_get("has_rules").map_err(fail)?,
             triggers: Triggers {
                 before_update: row.try_get("before_update").map_err(fail)?,
                 before_insert: row.try_get("before_insert").map_err(fail)?,
@@ -188,7 +215,7 @@ impl Table {
             indexes: indexes
                 .and_then(|rows| rows.iter().map(index).collect())
                 .map_err(|error| failed(&doing, error))?,
-        })
+        }))
     }
 
     /// A column by name.
@@ -227,6 +254,11 @@ fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
         not_null: row.try_get("not_null")?,
         default: row.try_get("default_text")?,
         collation: row.try_get("collation")?,
+        collation_quoted: row.try_get("collation_quoted")?,
+        deterministic: row.try_get("deterministic")?,
+        type_quoted: row.try_get("type_quoted")?,
+        generated: row.try_get("is_generated")?,
+        identity: row.try_get("is_identity")?,
         readable: row.try_get("readable")?,
     })
 }
@@ -243,7 +275,8 @@ fn index(row: &PgRow) -> Result<Index, sqlx::Error> {
 const TABLE: &str = "SELECT c.oid::int8 AS oid, c.relkind::text AS kind, \
      c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS has_children, \
      has_schema_privilege(n.oid, 'USAGE') AS schema_usable, \
-     row_security_active(c.oid) AS row_security, \
+     row_security_active(c.oid) AS row_security, c.relpersistence <> 'p' AS unlogged, \
+     c.relhasrules AND c.relkind <> 'v' AS has_rules, \
      EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = c.oid) AS subscribed, \
      EXISTS (SELECT FROM pg_trigger t WHERE t.tgrelid = c.oid AND t.tgtype & 19 = 19 \
        AND t.tgenabled IN ('O', 'A') AND NOT t.tgisinternal AND t.tgattr::text = '') \
@@ -263,12 +296,18 @@ const COLUMNS: &str = "WITH RECURSIVE base (attnum, oid, typmod) AS ( \
      SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS declared, \
      t.oid <> a.atttypid AS is_domain, t.oid::int8 AS type_oid, t.typname::text AS type_name, t.typtype::text AS type_kind, \
      t.typcategory::text AS type_category, b.typmod, a.attnotnull AS not_null, \
-     pg_get_expr(d.adbin, d.adrelid) AS default_text, l.collname::text AS collation, \
+     pg_get_expr(d.adbin, d.adrelid) AS default_text, a.attidentity <> '' AS is_identity, \
+     a.attgenerated <> '' OR a.attidentity = 'a' AS is_generated, \
+     l.collname::text AS collation, COALESCE(l.collisdeterministic, true) AS deterministic, \
+     quote_ident(ln.nspname) || '.' || quote_ident(l.collname) AS collation_quoted, \
+     quote_ident(cn.nspname) || '.' || quote_ident(ct.typname) AS type_quoted, \
      has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable \
      FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd' \
      JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attnum = b.attnum \
      LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum \
+     JOIN pg_type ct ON ct.oid = a.atttypid JOIN pg_namespace cn ON cn.oid = ct.typnamespace \
      LEFT JOIN pg_collation l ON l.oid = a.attcollation \
+     LEFT JOIN pg_namespace ln ON ln.oid = l.collnamespace \
      ORDER BY a.attnum";
 
 const INDEXES: &str = "SELECT i.indisunique AS is_unique, m.amname::text AS method, \

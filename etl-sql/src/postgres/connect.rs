@@ -126,23 +126,35 @@ impl Connect {
     /// `Transient` if nobody answers in time, `Permission` if the login is refused, `Config` for
     /// TLS and for a database that does not exist.
     pub async fn open(&self) -> Result<PgConnection> {
-        let doing = || format!("connecting to {}", self.place);
+        let mut connection = self.open_as_it_is().await?;
+        connection
+            .execute(SESSION)
+            .await
+            .map_err(|error| failed(&self.doing(), error))
+            .context(|| "setting the session up")?;
+        Ok(connection)
+    }
+
+    /// Opens a connection with the settings that the server has for this login.
+    ///
+    /// # Errors
+    /// As [`Connect::open`].
+    pub async fn open_as_it_is(&self) -> Result<PgConnection> {
         let options = match &self.ca {
             Some(file) => self.options.clone().ssl_root_cert_from_pem(read_ca(file).await?),
             None => self.options.clone(),
         };
-        let mut connection = tokio::time::timeout(self.timeout, options.connect())
+        tokio::time::timeout(self.timeout, options.connect())
             .await
             .map_err(|_| {
-                Error::transient(format!("no answer within {:?}", self.timeout)).context(doing())
+                let late = format!("no answer within {:?}", self.timeout);
+                Error::transient(late).context(self.doing())
             })?
-            .map_err(|error| failed(&doing(), error))?;
-        connection
-            .execute(SESSION)
-            .await
-            .map_err(|error| failed(&doing(), error))
-            .context(|| "setting the session up")?;
-        Ok(connection)
+            .map_err(|error| failed(&self.doing(), error))
+    }
+
+    fn doing(&self) -> String {
+        format!("connecting to {}", self.place)
     }
 }
 

@@ -3,12 +3,16 @@
 use std::io;
 
 use etl_core::error::{Class, Error};
+use sqlx::postgres::PgDatabaseError;
+
+use super::plan::MIGRATION_CHANGED;
 
 /// SQLSTATE prefixes and their class; the longest that matches counts.
 ///
 /// | SQLSTATE | class | what it is |
 /// |---|---|---|
 /// | 08 | Transient | the connection broke |
+/// | 23 | Data | a constraint refuses a row |
 /// | 25006 | Transient | read-only: a failover is going on |
 /// | 25P02, 25P03 | Transient | the transaction was ended before; idle too long |
 /// | 28 | Permission | password, pg_hba.conf |
@@ -16,21 +20,25 @@ use etl_core::error::{Class, Error};
 /// | 3D000, 3F000 | Config | no such database, no such schema |
 /// | 40 | Transient | serialization, deadlock, standby conflict |
 /// | 42501 | Permission | a grant is missing |
+/// | 42704 | Config | a role, type or collation is not there |
 /// | 42 | Schema | a table, column, type or operator is not there |
 /// | 53100, 53200, 53400 | Capacity | disk, memory, a configured limit |
 /// | 53300 | Transient | too many connections |
 /// | 54 | Capacity | too large for the server |
+/// | 54000 | Data | a row or an index entry that is too large however few there are |
 /// | 55 | Transient | an object is in use, a lock was not got |
 /// | 57 | Transient | cancelled, shut down, starting up |
 /// | 57P04 | Config | the database was dropped |
 /// | 58 | Transient | the server's own input or output failed |
 /// | 0A | Config | not supported by this server |
+/// | ETL | Config | ours: a migration was applied with another text |
 /// | F0 | Config | the server's configuration file is wrong |
 /// | XX, anything else | Internal | |
 const CLASSES: &[(&str, Class)] = &[
     ("08", Class::Transient),
     ("0A", Class::Config),
     ("22", Class::Data),
+    ("23", Class::Data),
     ("25006", Class::Transient),
     ("25P02", Class::Transient),
     ("25P03", Class::Transient),
@@ -40,13 +48,16 @@ const CLASSES: &[(&str, Class)] = &[
     ("40", Class::Transient),
     ("42", Class::Schema),
     ("42501", Class::Permission),
+    ("42704", Class::Config),
     ("53", Class::Capacity),
     ("53300", Class::Transient),
     ("54", Class::Capacity),
+    ("54000", Class::Data),
     ("55", Class::Transient),
     ("57", Class::Transient),
     ("57P04", Class::Config),
     ("58", Class::Transient),
+    ("ETL", Class::Config),
     ("F0", Class::Config),
 ];
 
@@ -68,7 +79,8 @@ pub fn failed(doing: &str, error: sqlx::Error) -> Error {
         sqlx::Error::Database(error) => {
             let code = error.code().unwrap_or_default().into_owned();
             let class = class_of(&code);
-            Error::new(class, format!("{doing}: {}", meaning(&code, class))).with_code(code)
+            let (meaning, object) = (meaning(&code, class), object(&*error));
+            Error::new(class, format!("{doing}: {meaning}{object}")).with_code(code)
         }
         sqlx::Error::Io(error) if is_tls(&error) => tls(doing, error),
         sqlx::Error::Io(error) => {
@@ -87,6 +99,16 @@ pub fn failed(doing: &str, error: sqlx::Error) -> Error {
             Error::internal(format!("{doing}: the server sent no row where one must be"))
         }
         other => Error::internal(format!("{doing}: the driver failed ({})", variant(&other))),
+    }
+}
+
+/// The constraint or the column that an error is about: names, never values.
+fn object(error: &dyn sqlx::error::DatabaseError) -> String {
+    let column = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::column);
+    match (error.constraint(), column) {
+        (Some(constraint), _) => format!(", constraint {constraint}"),
+        (None, Some(column)) => format!(", column {column}"),
+        (None, None) => String::new(),
     }
 }
 
@@ -121,18 +143,31 @@ fn meaning(code: &str, class: Class) -> String {
         "3F000" => "there is no such schema",
         "42501" => "a right is missing; `check` says which",
         "42P01" => "there is no such table",
+        "42704" => "there is no such role, type or collation",
         "42703" => "there is no such column",
         "42804" | "42883" => "the types do not fit the expression",
         "53100" => "the server's disk is full",
         "53200" => "the server is out of memory",
         "53300" => "the server has no connection left",
+        "54000" => "a row or an index entry is larger than the server allows",
         "55P03" => "a lock was not to be had in time",
         "57014" => "the statement was cancelled, by a person or by statement_timeout",
         "57P01" | "57P02" => "the server is shutting down or ended this session",
         "57P03" => "the server is starting up",
+        "23502" => "a column that must not be NULL would be",
+        "23503" => "a foreign key of the target refuses a row",
+        "23505" => "another unique index refuses a row, or somebody else writes here too",
+        "23514" => "a check of the target refuses a row",
+        "25006" => {
+            "the server takes no writes: it is a standby, a failover is going on, or \
+             default_transaction_read_only is on"
+        }
         "25P03" => "the session was idle in a transaction for too long",
         "40001" => "the server could not serialize access, or a standby cancelled it",
         "40P01" => "the server ended a deadlock",
+        MIGRATION_CHANGED => {
+            "the state tables were made by another version of this program, with another text"
+        }
         _ => match class {
             Class::Transient => "the server could not do it now",
             Class::Capacity => "the server is short of something",
@@ -177,6 +212,7 @@ mod tests {
             ("42501", Class::Permission),
             ("42601", Class::Schema),
             ("42703", Class::Schema),
+            ("42704", Class::Config),
             ("42804", Class::Schema),
             ("42883", Class::Schema),
             ("42P01", Class::Schema),
@@ -185,7 +221,10 @@ mod tests {
             ("53200", Class::Capacity),
             ("53300", Class::Transient),
             ("53400", Class::Capacity),
-            ("54000", Class::Capacity),
+            ("23505", Class::Data),
+            ("23514", Class::Data),
+            ("54000", Class::Data),
+            ("54023", Class::Capacity),
             ("55006", Class::Transient),
             ("55P03", Class::Transient),
             ("57014", Class::Transient),
@@ -194,6 +233,7 @@ mod tests {
             ("57P03", Class::Transient),
             ("57P04", Class::Config),
             ("58030", Class::Transient),
+            (MIGRATION_CHANGED, Class::Config),
             ("F0000", Class::Config),
             ("XX000", Class::Internal),
             ("XX001", Class::Internal),

@@ -1,11 +1,16 @@
-//! Postgres: connecting, quoting, types, errors, the binary COPY and the horizon.
+//! Postgres: connecting, quoting, types, errors, the binary COPY, the horizon; targets and plans.
 
+pub mod bulk;
 pub mod catalog;
 pub mod connect;
 pub mod copy;
 pub mod error;
 pub mod horizon;
+pub mod plan;
 pub mod quote;
+pub mod session;
+pub mod sqltype;
+pub mod target;
 pub mod types;
 pub mod watch;
 

@@ -3,12 +3,12 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat};
 
 /// From 1970 to 2000.
-const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = 946_684_800_000_000;
+pub(crate) const EPOCH_DAYS: i32 = 10_957;
+pub(crate) const EPOCH_MICROS: i64 = 946_684_800_000_000;
 /// 0001-01-01 and 9999-12-31, in days since 1970.
 const FIRST_DAY: i32 = -719_162;
 const LAST_DAY: i32 = 2_932_896;
-const DAY_MICROS: i64 = 86_400_000_000;
+pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 
 /// Why a value has no form in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,0 +1,181 @@
+//! The statements that bring a batch to its target, as functions of the target alone, so that each
+//! has a golden file. None has a parameter.
+
+use etl_core::Result;
+use etl_core::connector::Mode;
+use etl_sql::postgres::bulk::DELETE_FLAG;
+use etl_sql::postgres::plan::key_list;
+use etl_sql::postgres::quote::name;
+use etl_sql::postgres::sqltype::SqlType;
+use etl_sql::postgres::target::{Column, Target};
+
+/// The staging table: the transaction's own, gone with it.
+const STAGE: &str = "pg_temp.etl_job_stage";
+
+/// Statements of one stream.
+#[derive(Debug, Clone)]
+pub struct Statements {
+    /// Creates the stage.
+    pub create_stage: String,
+    /// Takes the rows into the stage.
+    pub copy: String,
+    /// Deletes, in `upsert` mode and where rows may leave.
+    pub delete: Option<String>,
+    /// Updates what differs, in `upsert` mode and where there is more than a key.
+    pub update: Option<String>,
+    /// Inserts what is new; in `append` mode, all of it.
+    pub insert: String,
+}
+
+impl Statements {
+    /// The statements for a target as it was found.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn new(target: &Target) -> Result<Self> {
+        let upsert = target.mode == Mode::Upsert;
+        Ok(Self {
+            create_stage: create_stage(target)?,
+            copy: copy(target)?,
+            delete: (upsert && target.deletes).then(|| delete(target)).transpose()?,
+            update: if upsert { update(target)? } else { None },
+            insert: insert(target)?,
+        })
+    }
+
+    /// What applies the stage, in this order and in one go. Deletes come first: a new row may
+    /// need what a deleted one had in another unique index.
+    #[must_use]
+    pub fn apply(&self) -> String {
+        let before = self.delete.iter().chain(&self.update);
+        before.chain([&self.insert]).map(String::as_str).collect::<Vec<_>>().join(";\n")
+    }
+}
+
+fn create_stage(target: &Target) -> Result<String> {
+    let mut lines = vec![format!("  \"{DELETE_FLAG}\" boolean NOT NULL")];
+    for column in &target.columns {
+        // A key is looked up by the target's index, which has the target's collation.
+        let collation = match (&column.collation, column.sql_type.staged()) {
+            (Some(collation), "text") => format!(" COLLATE {collation}"),
+            _ => String::new(),
+        };
+        let null = if column.key { " NOT NULL" } else { "" };
+        let staged = column.sql_type.staged();
+        lines.push(format!("  {} {staged}{collation}{null}", name(&column.name)?));
+    }
+    if target.mode == Mode::Upsert {
+        // Two rows for one key stop the batch, and the planner knows that there are none.
+        lines.push(format!("  PRIMARY KEY ({})", key_list(target)?));
+    }
+    let lines = lines.join(",\n");
+    Ok(format!("CREATE TEMPORARY TABLE {STAGE} (\n{lines}\n) ON COMMIT DROP"))
+}
+
+fn copy(target: &Target) -> Result<String> {
+    let names = names(target)?.join(", ");
+    Ok(format!("COPY {STAGE} (\"{DELETE_FLAG}\", {names}) FROM STDIN (FORMAT binary)"))
+}
+
+fn names(target: &Target) -> Result<Vec<String>> {
+    target.columns.iter().map(|column| name(&column.name)).collect()
+}
+
+/// A staged value as the target's column takes it.
+fn staged(column: &Column) -> Result<String> {
+    let name = name(&column.name)?;
+    Ok(match &column.cast {
+        Some(cast) => format!("s.{name}::{cast}"),
+        None => format!("s.{name}"),
+    })
+}
+
+fn join(target: &Target) -> Result<String> {
+    let equal = |column: &Column| Ok(format!("t.{} = {}", name(&column.name)?, staged(column)?));
+    Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
+}
+
+fn delete(target: &Target) -> Result<String> {
+    Ok(format!(
+        "DELETE FROM {} AS t USING {STAGE} AS s WHERE s.\"{DELETE_FLAG}\" AND {}",
+        target.table.quoted()?,
+        join(target)?
+    ))
+}
+
+fn update(target: &Target) -> Result<Option<String>> {
+    let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)?));
+    let sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
+    let differs = others.iter().map(|column| differs(column, "s")).collect::<Result<Vec<_>>>()?;
+    Ok(Some(format!(
+        "UPDATE {} AS t SET {}
+  FROM {STAGE} AS s
+ WHERE NOT s.\"{DELETE_FLAG}\" AND {}
+   AND ({})",
+        target.table.quoted()?,
+        sets.join(", "),
+        join(target)?,
+        differs.join("\n     OR ")
+    )))
+}
+
+/// Whether the target's value differs from that of the row `new`: texts by their bytes whatever
+/// the collation, floats by their bits (0 and -0 are equal to Postgres), json and others as text.
+fn differs(column: &Column, new: &str) -> Result<String> {
+    let name = name(&column.name)?;
+    let (old, new) = match (&column.cast, new) {
+        (Some(cast), "s") => (format!("t.{name}"), format!("s.{name}::{cast}")),
+        _ => (format!("t.{name}"), format!("{new}.{name}")),
+    };
+    let form: fn(&str) -> String = match column.sql_type {
+        SqlType::Text(_)
+        | SqlType::Char(_)
+        | SqlType::CiText
+        | SqlType::Enum
+        | SqlType::Array
+        | SqlType::Json
+        | SqlType::Jsonb => |value| format!("{value}::text COLLATE pg_catalog.\"C\""),
+        SqlType::Real => |value| format!("float4send({value})"),
+        SqlType::Double => |value| format!("float8send({value})"),
+        _ => str::to_owned,
+    };
+    Ok(format!("{} IS DISTINCT FROM {}", form(&old), form(&new)))
+}
+
+fn insert(target: &Target) -> Result<String> {
+    let table = target.table.quoted()?;
+    let values = target.columns.iter().map(staged).collect::<Result<Vec<_>>>()?;
+    let (new, conflict) = match target.mode {
+        Mode::Append => (String::new(), String::new()),
+        Mode::Upsert => (
+            format!("\n   AND NOT EXISTS (SELECT FROM {table} AS t WHERE {})", join(target)?),
+            if target.foreign_writers { on_conflict(target)? } else { String::new() },
+        ),
+    };
+    Ok(format!(
+        "INSERT INTO {table} AS t ({})
+SELECT {} FROM {STAGE} AS s
+ WHERE NOT s.\"{DELETE_FLAG}\"{new}{conflict}",
+        names(target)?.join(", "),
+        values.join(", ")
+    ))
+}
+
+/// Our checkpoint keeps our own runs apart; somebody else may insert a row of ours after we looked
+/// for it.
+fn on_conflict(target: &Target) -> Result<String> {
+    let key = key_list(target)?;
+    let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
+    if others.is_empty() {
+        return Ok(format!("\nON CONFLICT ({key}) DO NOTHING"));
+    }
+    let set = |column: &&Column| name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"));
+    let sets = others.iter().map(set).collect::<Result<Vec<_>>>()?.join(", ");
+    let differs =
+        others.iter().map(|column| differs(column, "EXCLUDED")).collect::<Result<Vec<_>>>()?;
+    Ok(format!("\nON CONFLICT ({key}) DO UPDATE SET {sets}\n WHERE {}", differs.join(" OR ")))
+}

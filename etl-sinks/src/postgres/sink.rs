@@ -1,0 +1,304 @@
+//! The run's side: claim, stage, commit, finish. Each is one transaction.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etl_core::connector::Stream;
+use etl_core::schema::StreamSchema;
+use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
+use etl_core::{Batch, Class, Error, Result};
+use etl_sql::postgres::bulk;
+use etl_sql::postgres::quote::TableName;
+use etl_sql::postgres::session::{Session, value};
+use etl_sql::postgres::target::Target;
+use sqlx::AssertSqlSafe;
+
+use super::apply::Statements;
+use super::state::{self, checkpoint, lease, look};
+use super::{Link, PostgresTarget, statements};
+
+/// One stream's way into Postgres: one connection, thrown away after any error.
+pub struct PostgresSink {
+    pub(super) link: Link,
+    opened: Option<Opened>,
+    /// What the ledger counts for our run, as far as we know.
+    known: Counts,
+}
+
+/// What `open` found out.
+struct Opened {
+    target: Target,
+    statements: Statements,
+}
+
+impl PostgresSink {
+    /// A sink for a stream; nothing is opened.
+    ///
+    /// # Errors
+    /// `Config` if the URL or the target's name cannot be used.
+    pub fn new(config: &PostgresTarget, stream: &Stream) -> Result<Self> {
+        let table = TableName::parse(&stream.config.object)?;
+        let ours = ["checkpoint", "run", "quarantine", "schema_version"];
+        if table.schema == config.state_schema && ours.contains(&table.table.as_str()) {
+            return Err(Error::config(format!(
+                "streams.{}.object: {table} is a state table of ours",
+                stream.name
+            )));
+        }
+        let link = Link {
+            connect: config.connect(&stream.pipeline)?,
+            limits: config.limits(),
+            state_schema: config.state_schema.clone(),
+            grant_to: config.grant_to.clone(),
+            stream: stream.config.clone(),
+            name: stream.full_name(),
+            session: None,
+        };
+        Ok(Self { link, opened: None, known: Counts::default() })
+    }
+
+    fn opened(&self) -> Result<&Opened> {
+        self.opened
+            .as_ref()
+            .ok_or_else(|| Error::internal(format!("{}: the sink was not opened", self.link.name)))
+    }
+
+    async fn try_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+        let doing = self.link.doing("committing a batch");
+        let mut session = self.link.take().await?;
+        let Opened { target, statements } = self.opened()?;
+        // Before the transaction begins: a row that cannot be sent costs the server nothing.
+        let data = (!batch.changes.is_empty())
+            .then(|| bulk::encode(target, &batch.changes))
+            .transpose()?;
+        session.begin(&doing).await?;
+        if let Some(data) = &data {
+            stage(&mut session, statements, data, batch, &doing).await?;
+        }
+        if !advance(&mut session, &self.link, batch, fence, &doing).await? {
+            return Err(Error::fenced(format!(
+                "{}: another run or a person moved the checkpoint; nothing of this batch was written",
+                self.link.name
+            )));
+        }
+        let counts = match data {
+            Some(_) => apply(&mut session, statements, batch, &doing).await?,
+            None => Counts::default(),
+        };
+        count(&mut session, &self.link, batch, fence, &counts, &doing).await?;
+        session.commit_once(&doing).await?;
+        self.link.keep(session);
+        Ok(counts)
+    }
+
+    /// The checkpoint is not at our fence: either an earlier try of ours had committed, or
+    /// somebody else moved it. Our own update has waited for the checkpoint's row, so no earlier
+    /// transaction of ours is still under way.
+    async fn resolve(&mut self, batch: &Batch, fence: &Fence, fenced: Error) -> Result<Counts> {
+        let doing = self.link.doing("looking whether an earlier try had committed");
+        let mut session = self.link.take().await?;
+        session.begin(&doing).await?;
+        let row = look(&mut session, &self.link, &doing).await?;
+        let row = row.ok_or_else(|| self.link.unprepared(&doing))?;
+        // The position as well: a claim of ours that arrives late bumps the sequence, too.
+        let ours = state::holder(&row)? == Some(fence.run)
+            && value::<i64>(&row, "sequence")? == fence.sequence + 1
+            && value::<Option<String>>(&row, "position")?.as_deref()
+                == Some(batch.position.as_str());
+        if !ours {
+            return Err(fenced);
+        }
+        let now = state::totals(&mut session, &self.link, fence.run, &doing).await?;
+        session.commit(&doing).await?;
+        self.link.keep(session);
+        let before = self.known;
+        Ok(Counts {
+            inserted: now.inserted.saturating_sub(before.inserted),
+            updated: now.updated.saturating_sub(before.updated),
+            deleted: now.deleted.saturating_sub(before.deleted),
+            unchanged: now.unchanged.saturating_sub(before.unchanged),
+        })
+    }
+}
+
+#[async_trait]
+impl Sink for PostgresSink {
+    async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
+        let planned = self.link.planned(schema)?;
+        let mut session = self.link.take().await?;
+        let target = planned.found(&mut session).await?;
+        let statements = Statements::new(&target)?;
+        self.opened = Some(Opened { target, statements });
+        self.link.keep(session);
+        Ok(())
+    }
+
+    async fn claim(&mut self, run: &Run) -> Result<Claim> {
+        let doing = self.link.doing("claiming the pipeline");
+        let mut session = self.link.take().await?;
+        session.begin(&doing).await?;
+        let schema = &self.link.state_schema;
+        let claim = sqlx::query(AssertSqlSafe(statements::claim(schema)?))
+            .bind(&self.link.name)
+            .bind(run.id.to_string())
+            .bind(milliseconds(run.ttl))
+            .bind(run.waited);
+        let row = match session.row(claim, &doing).await {
+            Err(error) if state::is_missing(&error) => return Err(self.link.unprepared(&doing)),
+            row => row?,
+        };
+        let claim = if let Some(row) = row {
+            for sql in [statements::abandon(schema)?, statements::open_ledger(schema)?] {
+                let query =
+                    sqlx::query(AssertSqlSafe(sql)).bind(&self.link.name).bind(run.id.to_string());
+                session.execute(query, &doing).await?;
+            }
+            // A run that claims again has counts already.
+            self.known = state::totals(&mut session, &self.link, run.id, &doing).await?;
+            Claim::Claimed(checkpoint(&row)?)
+        } else {
+            let row = look(&mut session, &self.link, &doing).await?;
+            Claim::Busy(lease(&row.ok_or_else(|| self.link.unprepared(&doing))?)?)
+        };
+        session.commit(&doing).await?;
+        self.link.keep(session);
+        Ok(claim)
+    }
+
+    async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+        let counts = match self.try_commit(batch, fence).await {
+            Err(error) if error.class() == Class::Fenced => {
+                self.resolve(batch, fence, error).await?
+            }
+            other => other?,
+        };
+        self.known.inserted += counts.inserted;
+        self.known.updated += counts.updated;
+        self.known.deleted += counts.deleted;
+        self.known.unchanged += counts.unchanged;
+        Ok(counts)
+    }
+
+    async fn renew(&mut self, fence: &Fence) -> Result<()> {
+        let doing = self.link.doing("renewing the lease");
+        let mut session = self.link.take().await?;
+        session.begin(&doing).await?;
+        let renew = sqlx::query(AssertSqlSafe(statements::renew(&self.link.state_schema)?))
+            .bind(&self.link.name)
+            .bind(fence.run.to_string())
+            .bind(fence.sequence)
+            .bind(milliseconds(fence.ttl));
+        if session.execute(renew, &doing).await? != 1 {
+            return Err(Error::fenced(format!("{doing}: another run or a person took it over")));
+        }
+        session.commit(&doing).await?;
+        self.link.keep(session);
+        Ok(())
+    }
+
+    async fn finish(&mut self, report: &RunReport) -> Result<()> {
+        let doing = self.link.doing("writing the run's ledger row");
+        let mut session = self.link.take().await?;
+        session.begin(&doing).await?;
+        let schema = &self.link.state_schema;
+        let release = sqlx::query(AssertSqlSafe(statements::release(schema)?))
+            .bind(&self.link.name)
+            .bind(report.run.to_string());
+        session.execute(release, &doing).await?;
+        let close = sqlx::query(AssertSqlSafe(statements::close_ledger(schema)?))
+            .bind(&self.link.name)
+            .bind(report.run.to_string())
+            .bind(report.outcome.as_str())
+            .bind(report.horizon_micros)
+            .bind(report.error_class.map(Class::as_str))
+            .bind(report.error_code.as_deref())
+            .bind(milliseconds(report.duration));
+        session.execute(close, &doing).await?;
+        session.commit(&doing).await?;
+        self.link.keep(session);
+        Ok(())
+    }
+}
+
+/// Brings the batch's rows to the server, into a table of this transaction.
+pub(super) async fn stage(
+    session: &mut Session,
+    statements: &Statements,
+    data: &[u8],
+    batch: &Batch,
+    doing: &str,
+) -> Result<()> {
+    session.run(&statements.create_stage, doing).await?;
+    let arrived = session.copy_in(&statements.copy, data, doing).await?;
+    if usize::try_from(arrived).is_ok_and(|arrived| arrived == batch.changes.len()) {
+        return Ok(());
+    }
+    let sent = batch.changes.len();
+    Err(Error::internal(format!("{doing}: {sent} rows were sent, {arrived} arrived")))
+}
+
+/// Moves the checkpoint, if it stands at the fence, and keeps its row locked.
+async fn advance(
+    session: &mut Session,
+    link: &Link,
+    batch: &Batch,
+    fence: &Fence,
+    doing: &str,
+) -> Result<bool> {
+    let advance = sqlx::query(AssertSqlSafe(statements::advance(&link.state_schema)?))
+        .bind(&link.name)
+        .bind(fence.run.to_string())
+        .bind(fence.sequence)
+        .bind(batch.position.as_str())
+        .bind(&fence.definition)
+        .bind(milliseconds(fence.ttl))
+        .bind(signed(batch.changes.len())?);
+    Ok(session.execute(advance, doing).await? == 1)
+}
+
+/// Brings the target to what the stage says.
+pub(super) async fn apply(
+    session: &mut Session,
+    statements: &Statements,
+    batch: &Batch,
+    doing: &str,
+) -> Result<Counts> {
+    let mut done = session.run(&statements.apply(), doing).await?.into_iter();
+    let mut next = |sent: bool| if sent { done.next().unwrap_or(0) } else { 0 };
+    let deleted = next(statements.delete.is_some());
+    let updated = next(statements.update.is_some());
+    let inserted = next(true);
+    let upserts = batch.changes.len() - batch.changes.delete_count();
+    let unchanged = u64::try_from(upserts)
+        .ok()
+        .and_then(|upserts| upserts.checked_sub(inserted + updated))
+        .ok_or_else(|| Error::internal(format!("{doing}: more rows were written than sent")))?;
+    Ok(Counts { inserted, updated, deleted, unchanged })
+}
+
+async fn count(
+    session: &mut Session,
+    link: &Link,
+    batch: &Batch,
+    fence: &Fence,
+    counts: &Counts,
+    doing: &str,
+) -> Result<()> {
+    let count = sqlx::query(AssertSqlSafe(statements::count(&link.state_schema)?))
+        .bind(fence.run.to_string())
+        .bind(signed(batch.progress.read)?)
+        .bind(signed(batch.progress.reread)?)
+        .bind(signed(counts.inserted)?)
+        .bind(signed(counts.updated)?)
+        .bind(signed(counts.deleted)?)
+        .bind(signed(counts.unchanged)?);
+    session.execute(count, doing).await.map(drop)
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn signed<T: TryInto<i64>>(count: T) -> Result<i64> {
+    count.try_into().map_err(|_| Error::internal("a count does not fit 64 bits"))
+}

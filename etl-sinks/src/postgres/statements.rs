@@ -1,0 +1,167 @@
+//! The statements on checkpoint and ledger, each with a golden file. Parameters are `$1` …, named
+//! beside each statement.
+
+use etl_core::Result;
+use etl_sql::postgres::quote::name;
+
+/// Takes the pipeline: one row back if it is ours now. `$1` name, `$2` run, `$3` lease in
+/// milliseconds, `$4` whether another run's lease was seen before.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn claim(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint
+   SET run_id = $2::uuid, sequence = sequence + 1, lease_until = clock_timestamp() + $3 * interval '1 millisecond', updated_at = clock_timestamp()
+ WHERE pipeline = $1 AND (run_id = $2::uuid OR lease_until < clock_timestamp() OR (lease_until IS NULL AND NOT $4))
+RETURNING sequence, position, definition, rows_total",
+        name(state_schema)?
+    ))
+}
+
+/// Runs that never said how they ended were killed. `$1` name, `$2` the run that goes on.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn abandon(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.run SET outcome = 'abandoned', finished_at = clock_timestamp()
+ WHERE pipeline = $1 AND outcome = 'running' AND run_id <> $2::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Opens the run's ledger row, if it has none. `$1` name, `$2` run.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn open_ledger(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "INSERT INTO {}.run (run_id, pipeline, started_at, outcome, rows_read, rows_written, rows_updated, rows_deleted, rows_unchanged, rows_reread, rows_quarantined)
+VALUES ($2::uuid, $1, clock_timestamp(), 'running', 0, 0, 0, 0, 0, 0, 0) ON CONFLICT (run_id) DO NOTHING",
+        name(state_schema)?
+    ))
+}
+
+/// The checkpoint's row with its lease, and for how long runs have been skipped. `$1` name.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn look(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "SELECT c.sequence, c.position, c.definition, c.rows_total, c.run_id::text AS run_id, c.lease_until::text AS lease,
+       GREATEST((extract(epoch FROM c.lease_until - clock_timestamp()) * 1000)::bigint, 0) AS remaining_ms,
+       (SELECT extract(epoch FROM clock_timestamp() - min(s.started_at))::bigint FROM {schema}.run AS s
+         WHERE s.pipeline = $1 AND s.outcome = 'skipped'
+           AND s.started_at > COALESCE((SELECT max(r.finished_at) FROM {schema}.run AS r
+                WHERE r.pipeline = $1 AND r.outcome NOT IN ('skipped', 'running')), '-infinity')) AS skipped_seconds
+  FROM {schema}.checkpoint AS c WHERE c.pipeline = $1"
+    ))
+}
+
+/// What the ledger counts for a run. `$1` run.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn totals(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "SELECT rows_written, rows_updated, rows_deleted, rows_unchanged FROM {}.run WHERE run_id = $1::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Extends the lease: one row if the pipeline is ours. `$1` name, `$2` run, `$3` sequence, `$4`
+/// lease in milliseconds.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn renew(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint SET lease_until = clock_timestamp() + $4 * interval '1 millisecond'
+ WHERE pipeline = $1 AND run_id = $2::uuid AND sequence = $3",
+        name(state_schema)?
+    ))
+}
+
+/// Moves the checkpoint behind a batch: one row if it stood at the fence. The row stays locked
+/// until the transaction ends, so whoever comes later waits, an earlier try of ours included.
+/// `$1` name, `$2` run, `$3` sequence, `$4` position, `$5` definition, `$6` lease in milliseconds,
+/// `$7` rows.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn advance(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint
+   SET position = $4, definition = $5, sequence = sequence + 1, rows_total = rows_total + $7, lease_until = clock_timestamp() + $6 * interval '1 millisecond', updated_at = clock_timestamp()
+ WHERE pipeline = $1 AND sequence = $3 AND run_id = $2::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Counts a batch in the ledger. `$1` run, `$2` read, `$3` read again, `$4` inserted, `$5`
+/// updated, `$6` deleted, `$7` unchanged.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn count(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.run
+   SET rows_read = rows_read + $2, rows_reread = rows_reread + $3, rows_written = rows_written + $4 + $5, rows_updated = rows_updated + $5,
+       rows_deleted = rows_deleted + $6, rows_unchanged = rows_unchanged + $7
+ WHERE run_id = $1::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Gives the lease back. `$1` name, `$2` run.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn release(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint SET lease_until = NULL WHERE pipeline = $1 AND run_id = $2::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Closes the run's ledger row, whose counts the commits have written; a run that never claimed
+/// has none yet, and gets one. `$1` name, `$2` run, `$3` outcome, `$4` horizon in microseconds,
+/// `$5` class, `$6` code, `$7` duration in milliseconds.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn close_ledger(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "INSERT INTO {}.run AS r (run_id, pipeline, started_at, finished_at, outcome, rows_read, rows_written, rows_updated, rows_deleted, rows_unchanged, rows_reread, rows_quarantined, source_horizon, error_class, error_code)
+VALUES ($2::uuid, $1, clock_timestamp() - $7 * interval '1 millisecond', clock_timestamp(), $3, 0, 0, 0, 0, 0, 0, 0, timestamptz 'epoch' + $4 * interval '1 microsecond', $5, $6)
+ON CONFLICT (run_id) DO UPDATE SET finished_at = EXCLUDED.finished_at, outcome = EXCLUDED.outcome, source_horizon = EXCLUDED.source_horizon, error_class = EXCLUDED.error_class, error_code = EXCLUDED.error_code",
+        name(state_schema)?
+    ))
+}
+
+/// Moves the checkpoint by hand, after [`look_and_lock`]. `$1` name, `$2` position, `$3`
+/// definition.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn change(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint
+   SET position = $2, definition = $3, sequence = sequence + 1, run_id = NULL, lease_until = NULL, updated_at = clock_timestamp()
+ WHERE pipeline = $1",
+        name(state_schema)?
+    ))
+}
+
+/// The checkpoint's row, locked until the transaction ends. `$1` name.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn look_and_lock(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "SELECT sequence, position, definition, rows_total FROM {}.checkpoint WHERE pipeline = $1 FOR UPDATE",
+        name(state_schema)?
+    ))
+}

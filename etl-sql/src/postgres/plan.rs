@@ -1,0 +1,269 @@
+//! The DDL of a pipeline's state tables and target: one transaction, safe to run twice and to run
+//! at once.
+
+use etl_core::connector::Mode;
+use etl_core::sink::Statement;
+use etl_core::{Error, Result};
+use sha2::{Digest, Sha256};
+
+use super::quote::{TableName, name, text};
+use super::target::{Column, Target};
+
+/// One change of the state tables; never edited once released, only followed by another.
+struct Migration {
+    version: i32,
+    name: &'static str,
+    /// `{schema}` stands for the state schema's quoted name.
+    statements: &'static [&'static str],
+}
+
+const MIGRATIONS: &[Migration] = &[Migration {
+    version: 1,
+    name: "checkpoint, run ledger, quarantine",
+    statements: &[
+        "CREATE TABLE {schema}.checkpoint (
+  pipeline    text COLLATE pg_catalog.\"C\" NOT NULL PRIMARY KEY,
+  position    text,
+  definition  text,
+  sequence    bigint NOT NULL,
+  run_id      uuid,
+  lease_until timestamptz,
+  rows_total  bigint NOT NULL,
+  updated_at  timestamptz NOT NULL
+)",
+        "CREATE TABLE {schema}.run (
+  run_id           uuid NOT NULL PRIMARY KEY,
+  pipeline         text COLLATE pg_catalog.\"C\" NOT NULL,
+  started_at       timestamptz NOT NULL,
+  finished_at      timestamptz,
+  outcome          text NOT NULL,
+  rows_read        bigint NOT NULL,
+  rows_written     bigint NOT NULL,
+  rows_updated     bigint NOT NULL,
+  rows_deleted     bigint NOT NULL,
+  rows_unchanged   bigint NOT NULL,
+  rows_reread      bigint NOT NULL,
+  rows_quarantined bigint NOT NULL,
+  source_horizon   timestamptz,
+  error_class      text,
+  error_code       text
+)",
+        "CREATE INDEX ON {schema}.run (pipeline, started_at)",
+        "CREATE TABLE {schema}.quarantine (
+  pipeline    text COLLATE pg_catalog.\"C\" NOT NULL,
+  key_hash    bytea NOT NULL,
+  column_name text COLLATE pg_catalog.\"C\" NOT NULL,
+  key_json    text,
+  reason      text NOT NULL,
+  error_code  text,
+  run_id      uuid NOT NULL,
+  first_seen  timestamptz NOT NULL,
+  last_seen   timestamptz NOT NULL,
+  attempts    integer NOT NULL,
+  PRIMARY KEY (pipeline, key_hash, column_name)
+)",
+    ],
+}];
+
+/// Everything that a stream needs in its database, in order; with `role`, also the rights of the
+/// login that runs the job.
+///
+/// # Errors
+/// `Schema` or `Config` if the target cannot be made as planned.
+pub fn statements(
+    state_schema: &str,
+    target: &Target,
+    role: Option<&str>,
+) -> Result<Vec<Statement>> {
+    let mut all = vec![begin(), create_schema(state_schema)?, version_table(state_schema)?];
+    for migration in MIGRATIONS {
+        all.push(migrate(state_schema, migration)?);
+    }
+    all.push(create_schema(&target.table.schema)?);
+    all.push(create_target(target)?);
+    all.push(checkpoint_row(state_schema, &target.stream)?);
+    if let Some(role) = role {
+        all.extend(grants(state_schema, target, role)?);
+    }
+    all.push(statement("commit", "COMMIT;".to_owned()));
+    Ok(all)
+}
+
+fn statement(name: impl Into<String>, text: String) -> Statement {
+    Statement { name: name.into(), text }
+}
+
+/// Begins the transaction and takes the lock that lets one preparation at a time work on a
+/// database, until the transaction ends.
+fn begin() -> Statement {
+    statement(
+        "begin, and take the preparation lock",
+        format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED;
+SET LOCAL lock_timeout = '60s';
+SELECT pg_advisory_xact_lock({PREPARATION});"
+        ),
+    )
+}
+
+/// The letters `etl`, as a number.
+const PREPARATION: u32 = 0x0065_746c;
+
+/// Runs `body` in PL/pgSQL: a statement that looks before it does something.
+fn look_first(body: &str) -> Result<String> {
+    const TAG: &str = "$etl$";
+    if body.contains(TAG) {
+        return Err(Error::config(format!("no name or text may hold {TAG}")));
+    }
+    Ok(format!("DO {TAG}\nBEGIN\n{body}\nEND\n{TAG};"))
+}
+
+// IF NOT EXISTS would ask for the right to create even where nothing is created.
+fn create_schema(schema: &str) -> Result<Statement> {
+    let (quoted, literal) = (name(schema)?, text(schema)?);
+    let text = look_first(&format!(
+        "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = {literal}) THEN
+    CREATE SCHEMA {quoted};
+  END IF;"
+    ))?;
+    Ok(statement(format!("create schema {schema}"), text))
+}
+
+fn create_table(table: &TableName, body: &str) -> Result<String> {
+    let (schema, relation) = (text(&table.schema)?, text(&table.table)?);
+    look_first(&format!(
+        "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = {schema} AND c.relname = {relation}) THEN
+    CREATE TABLE {} (\n{body}\n    );
+  END IF;",
+        table.quoted()?
+    ))
+}
+
+fn version_table(state_schema: &str) -> Result<Statement> {
+    let table = TableName { schema: state_schema.to_owned(), table: "schema_version".to_owned() };
+    let columns = "      version    integer NOT NULL PRIMARY KEY,
+      name       text NOT NULL,
+      checksum   text NOT NULL,
+      applied_at timestamptz NOT NULL";
+    Ok(statement("create the table of migrations", create_table(&table, columns)?))
+}
+
+fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
+    let schema = name(state_schema)?;
+    let (version, title) = (migration.version, text(migration.name)?);
+    let checksum = text(&checksum(migration))?;
+    let steps: Vec<_> = migration
+        .statements
+        .iter()
+        .map(|sql| format!("    {};", sql.replace("{schema}", &schema).replace('\n', "\n    ")))
+        .collect();
+    let body = format!(
+        "  IF EXISTS (SELECT FROM {schema}.schema_version WHERE version = {version} AND checksum <> {checksum}) THEN
+    RAISE EXCEPTION 'migration {version} was applied with another text' USING ERRCODE = '{MIGRATION_CHANGED}';
+  END IF;
+  IF NOT EXISTS (SELECT FROM {schema}.schema_version WHERE version = {version}) THEN
+{}
+    INSERT INTO {schema}.schema_version (version, name, checksum, applied_at)
+    VALUES ({version}, {title}, {checksum}, clock_timestamp());
+  END IF;",
+        steps.join("\n")
+    );
+    let named = format!("migration {version}: {}", migration.name);
+    Ok(statement(named, look_first(&body)?))
+}
+
+/// A SQLSTATE of ours: a migration was applied with another text.
+pub const MIGRATION_CHANGED: &str = "ETL01";
+
+fn checksum(migration: &Migration) -> String {
+    let mut hash = Sha256::new();
+    for statement in migration.statements {
+        hash.update(statement.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn create_target(target: &Target) -> Result<Statement> {
+    let mut lines = Vec::new();
+    for column in &target.columns {
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        lines.push(format!("      {} {}{null}", name(&column.name)?, column.declared));
+    }
+    if target.mode == Mode::Upsert {
+        lines.push(format!("      PRIMARY KEY ({})", key_list(target)?));
+    }
+    Ok(statement(
+        format!("create target {}", target.table),
+        create_table(&target.table, &lines.join(",\n"))?,
+    ))
+}
+
+/// The names of the key's columns, quoted.
+///
+/// # Errors
+/// `Config` for a bad name.
+pub fn key_list(target: &Target) -> Result<String> {
+    let quoted = |column: &Column| name(&column.name);
+    Ok(target.key().map(quoted).collect::<Result<Vec<_>>>()?.join(", "))
+}
+
+fn checkpoint_row(state_schema: &str, stream: &str) -> Result<Statement> {
+    let (schema, stream_text) = (name(state_schema)?, text(stream)?);
+    Ok(statement(
+        format!("create the checkpoint of {stream}"),
+        format!(
+            "INSERT INTO {schema}.checkpoint (pipeline, sequence, rows_total, updated_at)
+VALUES ({stream_text}, 0, 0, clock_timestamp()) ON CONFLICT (pipeline) DO NOTHING;"
+        ),
+    ))
+}
+
+/// What the job may do, and nothing else: one statement per right.
+///
+/// # Errors
+/// `Config` for bad names.
+fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Statement>> {
+    let (schema, quoted, literal) = (name(state_schema)?, name(role)?, text(role)?);
+    let grant = |rights: &str, object: &str| {
+        statement(
+            format!("grant {rights} on {object}"),
+            format!("GRANT {rights} ON {object} TO {quoted};"),
+        )
+    };
+    let mut all = vec![statement(
+        format!("grant TEMPORARY on the database to {role}"),
+        // By default everybody has it, and only the database's owner could grant it.
+        look_first(&format!(
+            "  IF NOT has_database_privilege({literal}, current_database(), 'TEMPORARY') THEN
+    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), {literal});
+  END IF;"
+        ))?,
+    )];
+    for schema in [&schema, &name(&target.table.schema)?] {
+        all.push(grant("USAGE", &format!("SCHEMA {schema}")));
+    }
+    for (table, rights) in tables(state_schema, target) {
+        all.push(grant(&rights.join(", "), &table.quoted()?));
+    }
+    Ok(all)
+}
+
+/// The tables that a job uses, and what it does with each.
+#[must_use]
+pub fn tables(state_schema: &str, target: &Target) -> Vec<(TableName, &'static [&'static str])> {
+    let rights: &[&str] = match (target.mode, target.deletes) {
+        (Mode::Append, _) => &["SELECT", "INSERT"],
+        (Mode::Upsert, false) => &["SELECT", "INSERT", "UPDATE"],
+        (Mode::Upsert, true) => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+    };
+    let state = |table: &str| TableName { schema: state_schema.into(), table: table.into() };
+    vec![
+        (target.table.clone(), rights),
+        (state("checkpoint"), &["SELECT", "UPDATE"]),
+        (state("run"), &["SELECT", "INSERT", "UPDATE"]),
+        (state("quarantine"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+        (state("schema_version"), &["SELECT"]),
+    ]
+}

@@ -1,0 +1,3 @@
+INSERT INTO "etl".run AS r (run_id, pipeline, started_at, finished_at, outcome, rows_read, rows_written, rows_updated, rows_deleted, rows_unchanged, rows_reread, rows_quarantined, source_horizon, error_class, error_code)
+VALUES ($2::uuid, $1, clock_timestamp() - $7 * interval '1 millisecond', clock_timestamp(), $3, 0, 0, 0, 0, 0, 0, 0, timestamptz 'epoch' + $4 * interval '1 microsecond', $5, $6)
+ON CONFLICT (run_id) DO UPDATE SET finished_at = EXCLUDED.finished_at, outcome = EXCLUDED.outcome, source_horizon = EXCLUDED.source_horizon, error_class = EXCLUDED.error_class, error_code = EXCLUDED.error_code

@@ -1,0 +1,246 @@
+//! Any source with any sink: one stream's life, over every pair, compared by content.
+//!
+//! A connector is one arm in [`Side::source`] or [`Side::target`]; the pairs make themselves.
+
+use std::collections::BTreeMap;
+
+use etl_core::connector::Stream;
+use etl_core::testing::{CanonicalRow, Row};
+use etl_core::{Outcome, Pipeline, PipelineOptions, RunReport};
+use etl_tests::{mssql, postgres};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+const SOURCES: &[&str] = &["postgres", "sqlite"];
+const TARGETS: &[&str] = &["mssql", "postgres", "sqlite"];
+const COLUMNS: [&str; 6] = ["id", "name", "status", "amount", "active", "updated_at"];
+
+/// One database, as source or as target.
+enum Side {
+    Mssql(mssql::Database),
+    Postgres(postgres::Database),
+    Sqlite(TempDir),
+}
+
+impl Side {
+    async fn of(kind: &str) -> Self {
+        match kind {
+            "mssql" => Self::Mssql(mssql::Database::new().await),
+            "postgres" => Self::Postgres(postgres::Database::new().await),
+            "sqlite" => Self::Sqlite(TempDir::new().unwrap()),
+            other => panic!("no test knows {other}"),
+        }
+    }
+
+    /// A database with the suites' table `orders`, whose cursor it sets itself, and the stream's
+    /// name there.
+    async fn source(kind: &str) -> (Self, &'static str) {
+        let side = Self::of(kind).await;
+        let (sql, name) = match side {
+            Self::Postgres(_) => (POSTGRES, "public.orders"),
+            Self::Sqlite(_) => (SQLITE, "orders"),
+            Self::Mssql(_) => panic!("SQL Server is no source yet"),
+        };
+        side.execute(sql).await;
+        (side, name)
+    }
+
+    /// An empty database, and the target's name there.
+    async fn target(kind: &str) -> (Self, &'static str) {
+        let object = match kind {
+            "mssql" => "dbo.orders",
+            "postgres" => "public.orders",
+            _ => "orders",
+        };
+        (Self::of(kind).await, object)
+    }
+
+    fn section(&self) -> Value {
+        match self {
+            Self::Mssql(database) => database.section(),
+            Self::Postgres(database) => database.section(),
+            Self::Sqlite(folder) => {
+                json!({ "type": "sqlite", "path": folder.path().join("side.db") })
+            }
+        }
+    }
+
+    async fn execute(&self, sql: &str) {
+        match self {
+            Self::Mssql(database) => database.run(sql).await,
+            Self::Postgres(database) => database.execute(sql).await,
+            Self::Sqlite(_) => {
+                self.sqlite().await.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
+            }
+        }
+    }
+
+    async fn sqlite(&self) -> sqlx::SqliteConnection {
+        let Self::Sqlite(folder) = self else { panic!("not SQLite") };
+        sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(folder.path().join("side.db"))
+            .create_if_missing(true)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// The rows of `orders` that pass `filter`, by key, as canonical text.
+    async fn rows(&self, filter: &str) -> BTreeMap<String, CanonicalRow> {
+        let cells: Vec<Vec<Option<String>>> = match self {
+            Self::Mssql(database) => {
+                let names = COLUMNS.join("], [");
+                database
+                    .rows(&format!("SELECT [{names}] FROM [dbo].[orders] WHERE {filter};"))
+                    .await
+            }
+            Self::Postgres(database) => {
+                let sql = format!(
+                    r#"SELECT id::text, name, status, amount::text, active::text,
+                       to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+                       FROM public.orders WHERE {filter}"#
+                );
+                let mut connection = database.connect().await;
+                let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+                rows.unwrap().iter().map(|row| (0..6).map(|at| row.get(at)).collect()).collect()
+            }
+            Self::Sqlite(_) => {
+                let sql = format!(
+                    "SELECT CAST(id AS TEXT), name, status, amount, CASE active WHEN 1 THEN 'true' \
+                     WHEN 0 THEN 'false' END, updated_at FROM orders WHERE {filter}"
+                );
+                let rows =
+                    sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut self.sqlite().await).await;
+                rows.unwrap().iter().map(|row| (0..6).map(|at| row.get(at)).collect()).collect()
+            }
+        };
+        let named = |row: Vec<_>| COLUMNS.iter().map(ToString::to_string).zip(row).collect();
+        let rows = cells.into_iter().map(|row| (row[0].clone().unwrap(), named(row)));
+        rows.collect()
+    }
+}
+
+const POSTGRES: &str = "CREATE TABLE public.orders (id bigint PRIMARY KEY, name varchar(40),
+   status varchar(20) NOT NULL, amount numeric(18,2), active boolean,
+   updated_at timestamptz NOT NULL DEFAULT now());
+ CREATE INDEX ON public.orders (updated_at, id);
+ CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
+   $$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
+ CREATE TRIGGER touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION touch()";
+
+const SQLITE: &str = "PRAGMA journal_mode = WAL;
+ CREATE TABLE orders (id INTEGER PRIMARY KEY, name VARCHAR(40), status VARCHAR(20) NOT NULL,
+   amount DECIMAL_TEXT(18,2), active BOOLEAN,
+   updated_at TIMESTAMPTZ_TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')));
+ CREATE INDEX orders_updated_at ON orders (updated_at);
+ CREATE TRIGGER orders_touched AFTER UPDATE ON orders FOR EACH ROW BEGIN
+   UPDATE orders SET updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE id = NEW.id;
+ END";
+
+/// The rows that every source has at first.
+fn first_rows() -> Vec<Row> {
+    let mut rows: Vec<_> = (1..=500)
+        .map(|id| {
+            let status = ["confirmed", "pending", "cancelled"][usize::try_from(id % 3).unwrap()];
+            Row::new(id).status(status).amount(i128::from(id) * 7 - 900)
+        })
+        .collect();
+    let special = [
+        Row { name: None, amount: None, active: None, ..Row::new(1000) },
+        Row::new(1001).name(Some("")).amount(0),
+        Row::new(1002).name(Some(" it's \"q\" \\ \t\r\n%_[] ")).amount(-1),
+        Row::new(1003).name(Some(&"🚚".repeat(40))).amount(999_999_999_999_999_999),
+        Row::new(i64::MAX).amount(-999_999_999_999_999_999),
+        Row { active: Some(false), ..Row::new(-1) },
+    ];
+    rows.extend(special);
+    rows
+}
+
+fn insert(rows: &[Row]) -> String {
+    let text = |text: Option<&str>| {
+        text.map_or_else(|| "NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
+    };
+    let values = rows.iter().map(|row| {
+        let active = row.active.map_or_else(|| "NULL".to_owned(), |active| active.to_string());
+        let (name, status) = (text(row.name.as_deref()), text(row.status.as_deref()));
+        // In quotes: SQLite would make a number of it.
+        let amount = text(row.amount_text().as_deref());
+        format!("({}, {name}, {status}, {amount}, {active})", row.id)
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    format!("INSERT INTO orders (id, name, status, amount, active) VALUES {values}")
+}
+
+async fn run(source: &Side, target: &Side, stream: &Stream) -> RunReport {
+    let (from, to) = (source.section(), target.section());
+    let kind = |section: &Value| section["type"].as_str().unwrap().to_owned();
+    let from = (etl_sources::find(&kind(&from)).unwrap().build)(&from, stream).unwrap();
+    let to = (etl_sinks::find(&kind(&to)).unwrap().build)(&to, stream).unwrap();
+    let limits = etl_core::BatchLimits { rows: 100, bytes: 1 << 20 };
+    let options = PipelineOptions { limits, ..PipelineOptions::default() };
+    let mut pipeline = Pipeline::new(stream.full_name(), from, Vec::new(), to, options);
+    let finished = pipeline.run(&CancellationToken::new()).await;
+    assert_eq!(finished.report.outcome, Outcome::Success, "{:?}", finished.error);
+    finished.report
+}
+
+async fn pair(from: &str, to: &str) {
+    let (source, name) = Side::source(from).await;
+    let (target, object) = Side::target(to).await;
+    let config = json!({
+        "object": object, "primary_key": ["id"], "select": COLUMNS,
+        "cursor": { "column": "updated_at" }, "where": "status = 'confirmed'",
+    });
+    let config = serde_json::from_value(config).unwrap();
+    let stream = Stream { pipeline: "matrix".to_owned(), name: name.to_owned(), config };
+    source.execute(&insert(&first_rows())).await;
+
+    let section = target.section();
+    let built = (etl_sources::find(from).unwrap().build)(&source.section(), &stream).unwrap();
+    let schema = built.schema().await.unwrap();
+    let mut admin = (etl_sinks::find(to).unwrap().admin)(&section, &stream).unwrap();
+    admin.prepare(&schema).await.unwrap();
+
+    let confirmed = "status = 'confirmed'";
+    let equal = async |after: &str| {
+        let (wanted, found) = (source.rows(confirmed).await, target.rows("1 = 1").await);
+        assert!(!wanted.is_empty());
+        assert_eq!(found.len(), wanted.len(), "{from} to {to}, {after}: rows");
+        for (id, wanted) in &wanted {
+            assert_eq!(found.get(id), Some(wanted), "{from} to {to}, {after}: row {id}");
+        }
+    };
+    let first = run(&source, &target, &stream).await;
+    assert_eq!(first.written, 166 + 6, "{from} to {to}");
+    equal("the first load").await;
+
+    for change in [
+        "UPDATE orders SET status = 'cancelled' WHERE id IN (3, 6, 9, 1000)",
+        "UPDATE orders SET name = upper(name), amount = NULL WHERE id IN (12, 15)",
+        "UPDATE orders SET name = 'name ' WHERE id = 18",
+        "UPDATE orders SET status = 'confirmed' WHERE id IN (1, 2)",
+        &insert(&[Row::new(2000), Row::new(2001).status("pending")]),
+    ] {
+        source.execute(change).await;
+    }
+    let second = run(&source, &target, &stream).await;
+    assert_eq!((second.deleted, second.written), (4, 6), "{from} to {to}: {second:?}");
+    equal("the changes").await;
+    assert!(admin.ledger().await.unwrap().is_some_and(|ledger| ledger.runs.success == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_source_reaches_every_sink_by_content() {
+    for from in SOURCES {
+        for to in TARGETS {
+            pair(from, to).await;
+        }
+    }
+    let known: Vec<_> = etl_sinks::SINKS.iter().map(|sink| sink.kind).collect();
+    assert_eq!(known, TARGETS, "a sink is in no pair");
+    let known: Vec<_> = etl_sources::SOURCES.iter().map(|source| source.kind).collect();
+    assert_eq!(known, SOURCES, "a source is in no pair");
+}
