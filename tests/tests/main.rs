@@ -6,6 +6,7 @@
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod job; // the real program, from its command line to its exit code
 mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has
+mod mssql_source; // the SQL Server source: contract, late commits, types, refusals, pairs
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod sqlite; // SQLite as source and sink
@@ -13,4 +14,5 @@ mod tsql; // every statement that we send is its golden file
 
 mod support {
     pub(crate) mod binary; // runs the real program
+    pub(crate) mod sweep; // sweeps of a source, and a target in memory
 }
