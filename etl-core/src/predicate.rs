@@ -64,6 +64,18 @@ pub struct Dialect<'a> {
     pub name: &'a dyn Fn(&str) -> Result<String>,
     /// Quotes a text.
     pub text: &'a dyn Fn(&str) -> String,
+    /// What it takes for a truth value.
+    pub booleans: Booleans,
+}
+
+/// How a database writes truth values and patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Booleans {
+    /// `TRUE`, `FALSE` and `IS TRUE`, as in the standard; `\` escapes in LIKE.
+    Keywords,
+    /// As in T-SQL: a condition is no value and a column no condition; `[` means something in
+    /// LIKE, and nothing escapes unless it is said what.
+    Bits,
 }
 
 impl Predicate {
@@ -147,20 +159,39 @@ impl Expr {
                 format!("({} {} {})", a.to_sql(dialect)?, comparison.symbol(), b.to_sql(dialect)?)
             }
             Self::IsNull(operand) => format!("({} IS NULL)", operand.to_sql(dialect)?),
-            Self::Is(inner, value) => {
-                let value = if *value { "TRUE" } else { "FALSE" };
-                format!("({} IS {value})", inner.to_sql(dialect)?)
-            }
+            Self::Is(inner, value) => match (dialect.booleans, value) {
+                (Booleans::Keywords, true) => format!("({} IS TRUE)", inner.to_sql(dialect)?),
+                (Booleans::Keywords, false) => format!("({} IS FALSE)", inner.to_sql(dialect)?),
+                (Booleans::Bits, true) => {
+                    format!("(CASE WHEN {} THEN 1 ELSE 0 END = 1)", inner.to_sql(dialect)?)
+                }
+                (Booleans::Bits, false) => {
+                    format!("(CASE WHEN NOT {} THEN 1 ELSE 0 END = 1)", inner.to_sql(dialect)?)
+                }
+            },
             Self::In(operand, list) => {
                 let list: Vec<_> = list.iter().map(|literal| literal.to_sql(dialect)).collect();
                 format!("({} IN ({}))", operand.to_sql(dialect)?, list.join(", "))
             }
             Self::Like(operand, pattern) => {
-                format!("({} LIKE {})", operand.to_sql(dialect)?, (dialect.text)(pattern))
+                let operand = operand.to_sql(dialect)?;
+                match dialect.booleans {
+                    Booleans::Keywords => format!("({operand} LIKE {})", (dialect.text)(pattern)),
+                    Booleans::Bits => {
+                        let pattern = (dialect.text)(&pattern.replace('[', "\\["));
+                        format!("({operand} LIKE {pattern} ESCAPE {})", (dialect.text)("\\"))
+                    }
+                }
             }
-            Self::Column(name) => (dialect.name)(name)?,
-            Self::Constant(true) => "TRUE".to_owned(),
-            Self::Constant(false) => "FALSE".to_owned(),
+            Self::Column(name) => match dialect.booleans {
+                Booleans::Keywords => (dialect.name)(name)?,
+                Booleans::Bits => format!("({} = 1)", (dialect.name)(name)?),
+            },
+            Self::Constant(value) => match (dialect.booleans, value) {
+                (Booleans::Keywords, _) => truth(*value, dialect).to_owned(),
+                (Booleans::Bits, true) => "(1 = 1)".to_owned(),
+                (Booleans::Bits, false) => "(1 = 0)".to_owned(),
+            },
         })
     }
 }
@@ -208,9 +239,17 @@ impl Literal {
         match self {
             Self::Number(digits) => digits.clone(),
             Self::Text(text) => (dialect.text)(text),
-            Self::Boolean(true) => "TRUE".to_owned(),
-            Self::Boolean(false) => "FALSE".to_owned(),
+            Self::Boolean(value) => truth(*value, dialect).to_owned(),
         }
+    }
+}
+
+fn truth(value: bool, dialect: &Dialect<'_>) -> &'static str {
+    match (dialect.booleans, value) {
+        (Booleans::Keywords, true) => "TRUE",
+        (Booleans::Keywords, false) => "FALSE",
+        (Booleans::Bits, true) => "1",
+        (Booleans::Bits, false) => "0",
     }
 }
 

@@ -1,5 +1,7 @@
 //! The registry of sources: one folder, one cargo feature and one line each.
 
+#[cfg(feature = "mssql")]
+pub mod mssql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
@@ -10,6 +12,8 @@ use etl_core::{Error, Result};
 
 /// Every source of this build.
 pub const SOURCES: &[SourceConnector] = &[
+    #[cfg(feature = "mssql")]
+    mssql::CONNECTOR,
     #[cfg(feature = "postgres")]
     postgres::CONNECTOR,
     #[cfg(feature = "sqlite")]

@@ -8,6 +8,7 @@ pub mod login;
 pub mod plan;
 pub mod pool;
 pub mod quote;
+pub mod read;
 pub mod target;
 pub mod types;
 

@@ -28,6 +28,15 @@ pub const CLAIMS: &[(&str, &str)] = &[
     ("the job's login can do nothing beyond its grants", "the whole permission hierarchy"),
     ("the password policy and its history accept a rotation", "Windows and Linux policies"),
     ("a failover or a shutdown in the middle of a commit is resolved", "availability groups"),
+    (
+        "a rowversion counts as active until what it stands for can be seen",
+        "the moment of a commit at which MIN_ACTIVE_ROWVERSION() goes on",
+    ),
+    (
+        "a transaction is listed with a beginning that is not after the times that it writes",
+        "sys.dm_tran_active_transactions",
+    ),
+    ("a sweep under SNAPSHOT does not wait, and reads by the cursor's index", "plans and versions"),
     ("TLS with the server's own certificate chain", "the server's TLS stack"),
 ];
 

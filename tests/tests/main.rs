@@ -8,6 +8,7 @@ mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, per
 mod job; // the real program, from its command line to its exit code
 mod matrix; // any source with any sink, by content
 mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has
+mod mssql_source; // the SQL Server source: contract, late commits, types, refusals, pairs
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
@@ -17,4 +18,5 @@ mod tsql; // every statement that we send is its golden file
 mod support {
     pub(crate) mod binary; // runs the real program
     pub(crate) mod page; // its page of metrics
+    pub(crate) mod sweep; // sweeps of a source, and a target in memory
 }

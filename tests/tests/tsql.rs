@@ -7,9 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use etl_core::connector::Stream;
+use etl_core::predicate::Predicate;
 use etl_core::schema::{StreamSchema, meta};
 use etl_core::{Definition, StreamConfig};
 use etl_sinks::mssql::statements::{self, Statements};
+use etl_sources::mssql::Plan;
+use etl_sources::mssql::query::{self, Bounds};
+use etl_sql::mssql::quote::TableName;
+use etl_sql::mssql::read::{Mark, catalog, horizon};
 use etl_sql::mssql::target::{self, Target};
 use etl_sql::mssql::{MssqlConfig, bulk, plan};
 use secrecy::SecretString;
@@ -87,9 +93,91 @@ fn targets() -> BTreeMap<&'static str, Arc<Target>> {
     ])
 }
 
+/// A table to read from, as its catalog tells it.
+fn source_table() -> catalog::Table {
+    let column = |name: &str, kind: &str, max_length: i16| catalog::Column {
+        name: name.to_owned(),
+        type_name: kind.to_owned(),
+        max_length,
+        precision: 19,
+        scale: 4,
+        nullable: name == "note",
+        collation: None,
+        masked: false,
+        encrypted: false,
+        is_row_start: false,
+        has_default: false,
+        default: None,
+        readable: true,
+    };
+    catalog::Table {
+        object_id: 1,
+        kind: "U".to_owned(),
+        unmasked: true,
+        row_security: false,
+        columns: vec![
+            column("k.e y", "varchar", 40),
+            column("part", "int", 4),
+            column("note", "nchar", 20),
+            column("amount", "money", 8),
+            column("paid", "bit", 1),
+            column("rv", "timestamp", 8),
+        ],
+        indexes: Vec::new(),
+        on_insert: false,
+        on_update: false,
+    }
+}
+
+/// What the source sends.
+fn source_statements() -> BTreeMap<String, String> {
+    let mut all: BTreeMap<_, _> = [
+        ("database", catalog::DATABASE),
+        ("fork", catalog::FORK),
+        ("table", catalog::TABLE),
+        ("columns", catalog::COLUMNS),
+        ("indexes", catalog::INDEXES),
+        ("triggers", catalog::TRIGGERS),
+        ("row_security", catalog::ROW_SECURITY),
+        ("versions", horizon::VERSIONS),
+        ("clock", horizon::CLOCK),
+        ("open", horizon::OPEN),
+        ("lists", horizon::LISTS),
+    ]
+    .map(|(name, sql)| (format!("source.{name}"), sql.to_owned()))
+    .into();
+    let filter = "paid AND (note LIKE '50[%' OR amount > 1.5) IS NOT TRUE";
+    let config: StreamConfig = serde_json::from_value(json!({
+        "object": "o", "primary_key": ["k.e y", "part"], "cursor": { "column": "rv" },
+        "select": ["k.e y", "part", "note", "amount", "paid", "rv"], "where": filter,
+    }))
+    .unwrap();
+    let stream = Stream { pipeline: "orders".into(), name: "dbo.[or]]ders]".into(), config };
+    let database = catalog::Database {
+        identity: catalog::Identity { database: String::new(), fork: String::new() },
+        reading: catalog::Reading::Snapshot,
+        is_copy: false,
+    };
+    let filter = Predicate::parse(filter).unwrap();
+    let plan = Plan::resolve(&database, &source_table(), &stream, Some(&filter)).unwrap();
+    let table = TableName::parse(&stream.name).unwrap();
+    let low = Some(Mark::Version(2_001));
+    let below = Some(Mark::Version(2_100));
+    let behind = Some((Mark::Version(2_050), vec!["O'Brien".to_owned(), "-7".to_owned()]));
+    for (name, bounds) in [
+        ("sweep_first", Bounds::default()),
+        ("sweep_next", Bounds { low, below, behind: None }),
+        ("sweep_resumed", Bounds { low: None, below: None, behind }),
+    ] {
+        all.insert(format!("source.{name}"), query::sweep(&plan, &table, &bounds).unwrap() + ";");
+    }
+    all.insert("source.trial".to_owned(), query::trial(&plan, &table).unwrap());
+    all
+}
+
 /// File name and text of everything that is sent.
 fn all_statements() -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
+    let mut all = source_statements();
     for (name, sql) in [
         ("claim", statements::claim("etl")),
         ("look", statements::look("etl")),

@@ -5,7 +5,7 @@ use arrow::array::{
     TimestampMicrosecondArray,
 };
 
-use super::{Dialect, Predicate};
+use super::{Booleans, Dialect, Predicate};
 
 fn rows() -> RecordBatch {
     let amount = Decimal128Array::from(vec![Some(100), Some(250), None, Some(-5)])
@@ -91,10 +91,29 @@ fn an_expression_is_written_out_with_quoted_names_and_texts() {
     let predicate = Predicate::parse("\"St\"\"atus\" = 'O''Brien' AND NOT id IN (1, -2)").unwrap();
     let name = |name: &str| Ok(format!("\"{}\"", name.replace('"', "\"\"")));
     let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let dialect = Dialect { name: &name, text: &text };
+    let dialect = Dialect { name: &name, text: &text, booleans: Booleans::Keywords };
     assert_eq!(
         predicate.to_sql(&dialect).unwrap(),
         "((\"St\"\"atus\" = 'O''Brien') AND (NOT (\"id\" IN (1, -2))))"
     );
     assert_eq!(predicate.columns().into_iter().collect::<Vec<_>>(), ["St\"atus", "id"]);
+}
+
+#[test]
+fn where_a_condition_is_no_value_it_is_written_with_bits() {
+    let name = |name: &str| Ok(format!("[{name}]"));
+    let text = |text: &str| format!("N'{text}'");
+    let dialect = Dialect { name: &name, text: &text, booleans: Booleans::Bits };
+    for (written, expected) in [
+        ("paid", "([paid] = 1)"),
+        ("paid = TRUE", "([paid] = 1)"),
+        ("NOT paid", "(NOT ([paid] = 1))"),
+        ("TRUE OR FALSE", "((1 = 1) OR (1 = 0))"),
+        ("id > 3 IS TRUE", "(CASE WHEN ([id] > 3) THEN 1 ELSE 0 END = 1)"),
+        ("paid IS NOT FALSE", "(NOT (CASE WHEN NOT ([paid] = 1) THEN 1 ELSE 0 END = 1))"),
+        ("status LIKE '50[%]\\_'", "([status] LIKE N'50\\[%]\\_' ESCAPE N'\\')"),
+    ] {
+        let sql = Predicate::parse(written).unwrap().to_sql(&dialect).unwrap();
+        assert_eq!(sql, expected, "{written}");
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use etl_core::connector::{FilterExit, Mode, Safety, SetBy, Stream};
 use etl_core::error::{Error, Result};
-use etl_core::predicate::{Dialect, Predicate};
+use etl_core::predicate::{Booleans, Dialect, Predicate};
 use etl_core::schema::{Definition, StreamSchema};
 use etl_sql::postgres::catalog::{Column, Identity, Table};
 use etl_sql::postgres::failed;
@@ -167,7 +167,7 @@ fn fingerprint(table: &Table, select: &[String]) -> Vec<(String, String)> {
 fn render(predicate: &Predicate) -> Result<String> {
     // The texts were looked at when the source was built: none has a NUL.
     let text = |text: &str| quote::text(text).unwrap_or_else(|_| "NULL".to_owned());
-    predicate.to_sql(&Dialect { name: &quote::name, text: &text })
+    predicate.to_sql(&Dialect { name: &quote::name, text: &text, booleans: Booleans::Keywords })
 }
 
 fn missing(name: &str, table: &Table, stream: &Stream) -> Error {

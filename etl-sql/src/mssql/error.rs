@@ -85,6 +85,7 @@ const TRANSIENT: &[u32] = &[
     3953,
     3957,
     3960,
+    3961,
     3966,
     3980,
     4060,
@@ -253,7 +254,7 @@ const PERMISSION: &[u32] = &[
 ];
 
 /// A setting, such as a database that does not exist.
-const CONFIG: &[u32] = &[911, 2702, 15007, 15116, 15117];
+const CONFIG: &[u32] = &[911, 2702, 3952, 15007, 15116, 15117];
 
 /// The class of a server's error by its number and severity.
 ///
@@ -337,6 +338,8 @@ fn hint(number: u32, phase: Phase) -> Option<&'static str> {
         8115 | 220 => "a number does not fit its column",
         1205 => "deadlock victim",
         1222 => "a lock was not granted in time",
+        3952 => "the database does not allow SNAPSHOT any more: run again",
+        3961 => "the table was altered while it was read",
         9002 => "the transaction log is full",
         1105 | 1101 => "the data files are full",
         18487 | 18488 => "the password has expired",

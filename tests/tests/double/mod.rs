@@ -11,3 +11,4 @@ mod process;
 mod protocol;
 mod security;
 mod statements;
+mod versions;

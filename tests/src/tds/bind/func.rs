@@ -96,6 +96,7 @@ const TABLE: &[Row] = {
         ("COLLATIONPROPERTY", &[Name, Name], 2, Variant, body::collationproperty),
         ("APPLOCK_TEST", &[Name, Name, Name, Name], 4, SqlType::SmallInt, body::applock_test),
         ("APPLOCK_MODE", &[Name, Name, Name], 3, SqlType::NVarChar(Len::N(32)), body::applock_mode),
+        ("MIN_ACTIVE_ROWVERSION", &[], 0, SqlType::Binary(8), body::min_active_rowversion),
         ("XACT_STATE", &[], 0, SqlType::SmallInt, body::xact_state),
         ("ERROR_NUMBER", &[], 0, INT, body::error_number),
         ("ERROR_SEVERITY", &[], 0, INT, body::error_severity),
@@ -483,6 +484,7 @@ impl Binder<'_, '_> {
         let (ty, body): (SqlType, Body) = match name {
             "@@rowcount" => (SqlType::Int, body::var_rowcount),
             "@@error" => (SqlType::Int, body::var_error),
+            "@@dbts" => (SqlType::VarBinary(Len::N(8)), body::var_dbts),
             "@@trancount" => (SqlType::Int, body::var_trancount),
             "@@spid" => (SqlType::SmallInt, body::var_spid),
             "@@version" => (SqlType::NVarChar(Len::N(300)), body::var_version),

@@ -115,6 +115,20 @@ pub(crate) struct Column {
     pub(crate) identity: Option<(i64, i64)>,
     pub(crate) computed: Option<(String, bool)>,
     pub(crate) default: Option<Default>,
+    /// What the server fills it with by itself.
+    #[serde(default)]
+    pub(crate) generated: Option<Generated>,
+}
+
+/// A column that nobody but the server writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Generated {
+    /// `rowversion`: the database's next number with every insert and update.
+    RowVersion,
+    /// `GENERATED ALWAYS AS ROW START`: when the writing transaction began, in UTC.
+    RowStart,
+    /// `GENERATED ALWAYS AS ROW END`: the end of time.
+    RowEnd,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

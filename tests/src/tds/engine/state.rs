@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::catalog::{Catalog, TableDef};
+use super::catalog::{Catalog, Column, Generated, TableDef};
 use super::locks::Locks;
 use super::log::{Op, RedoLog};
 use super::table::{Filter, RowId, TableData};
 use super::txn::{TempTables, Txn, Undo};
 use super::{ObjectId, SessionId};
 use crate::tds::error::{Reach, Result, SqlError};
-use crate::tds::types::Row;
+use crate::tds::types::{Row, Value};
 
 /// The number of the error that means "wait for a lock, then run the statement again".
 const WAIT: i32 = -1;
@@ -38,7 +38,12 @@ pub(crate) struct State {
     pending_wait: Option<SessionId>,
     next_descriptor: u64,
     next_temp: i32,
+    /// The last rowversion given out, by database; a rollback gives none back.
+    rowversions: HashMap<i32, u64>,
 }
+
+/// `@@DBTS` of a new database.
+const FIRST_ROWVERSION: u64 = 2_000;
 
 pub(crate) struct Engine {
     state: Mutex<State>,
@@ -74,6 +79,7 @@ impl State {
             pending_wait: None,
             next_descriptor: 1,
             next_temp: -1,
+            rowversions: HashMap::new(),
         }
     }
 
@@ -86,6 +92,7 @@ impl State {
                 data.find_free();
             }
         }
+        self.find_rowversions(&catalog);
         let fresh = log.is_empty();
         self.log = Some(log);
         if fresh {
@@ -133,6 +140,45 @@ impl State {
                 }
             }
         }
+    }
+
+    /// After a restart: no number that a row has is given out again.
+    fn find_rowversions(&mut self, catalog: &Catalog) {
+        for db in &catalog.databases {
+            for def in db.tables.values() {
+                let is_version = |c: &Column| c.generated == Some(Generated::RowVersion);
+                let Some(at) = def.columns.iter().position(is_version) else { continue };
+                let Some(data) = self.tables.get(&def.id) else { continue };
+                let rows = data.slots.iter().filter_map(|slot| slot.cur.as_ref());
+                let numbers = rows.filter_map(|row| match &row[at] {
+                    Value::Bin(bytes) => bytes.as_ref().try_into().ok().map(u64::from_be_bytes),
+                    _ => None,
+                });
+                let last = self.rowversions.entry(db.id).or_insert(FIRST_ROWVERSION);
+                *last = numbers.fold(*last, u64::max);
+            }
+        }
+    }
+
+    /// `@@DBTS`: the last rowversion given out.
+    pub(crate) fn last_rowversion(&self, db: i32) -> u64 {
+        self.rowversions.get(&db).copied().unwrap_or(FIRST_ROWVERSION)
+    }
+
+    /// Gives out the next one; it is active until the session's transaction ends.
+    pub(crate) fn next_rowversion(&mut self, session: SessionId, db: i32) -> u64 {
+        let next = self.last_rowversion(db) + 1;
+        self.rowversions.insert(db, next);
+        if let Some(txn) = self.txns.get_mut(&session) {
+            txn.first_rowversion.entry(db).or_insert(next);
+        }
+        next
+    }
+
+    /// `MIN_ACTIVE_ROWVERSION()`: the least one of a transaction under way, else the next.
+    pub(crate) fn min_active_rowversion(&self, db: i32) -> u64 {
+        let active = self.txns.values().filter_map(|txn| txn.first_rowversion.get(&db).copied());
+        active.min().unwrap_or_else(|| self.last_rowversion(db) + 1)
     }
 
     fn write(&mut self, ops: &[Op]) -> io::Result<()> {

@@ -32,10 +32,20 @@ pub(crate) struct Txn {
     pub(crate) descriptor: u64,
     pub(crate) undo: Vec<Undo>,
     pub(crate) savepoints: Vec<(String, usize)>,
+    /// When it began.
+    pub(crate) begun: (i32, u64),
+    /// The first rowversion that it took, by database.
+    pub(crate) first_rowversion: HashMap<i32, u64>,
 }
 
 impl Txn {
     pub(crate) fn new(descriptor: u64) -> Txn {
-        Txn { descriptor, undo: Vec::new(), savepoints: Vec::new() }
+        Txn {
+            descriptor,
+            undo: Vec::new(),
+            savepoints: Vec::new(),
+            begun: crate::tds::types::datetime::now(),
+            first_rowversion: HashMap::new(),
+        }
     }
 }

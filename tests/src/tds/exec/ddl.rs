@@ -20,8 +20,8 @@ use crate::tds::bind::{
 };
 use crate::tds::engine::ObjectId;
 use crate::tds::engine::catalog::{
-    Check, Column, Database, Default as ColumnDefault, ForeignKey, Index, IndexKind, Schema,
-    Securable, TableDef, ViewDef, same,
+    Check, Column, Database, Default as ColumnDefault, ForeignKey, Generated, Index, IndexKind,
+    Schema, Securable, TableDef, ViewDef, same,
 };
 use crate::tds::engine::permission;
 use crate::tds::engine::state::filter_of;

@@ -18,7 +18,7 @@ use crate::tds::bind::{
     find_table,
 };
 use crate::tds::engine::ObjectId;
-use crate::tds::engine::catalog::{Column, TableDef, same};
+use crate::tds::engine::catalog::{Column, Generated, TableDef, same};
 use crate::tds::engine::table::{RowId, TableData};
 use crate::tds::engine::txn::Undo;
 use crate::tds::error::{Reach, Result, SqlError, invalid_column, invalid_object, unsupported};
@@ -73,6 +73,17 @@ fn count_mismatch() -> SqlError {
     .reach(Reach::Batch)
 }
 
+/// A value given for a column that the server fills.
+fn explicit_value(generated: Generated, def: &TableDef, verb: &str) -> SqlError {
+    let (number, text) = match (generated, verb) {
+        (Generated::RowVersion, "INSERT") => (273, "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.".to_owned()),
+        (Generated::RowVersion, _) => (272, "Cannot update a timestamp column.".to_owned()),
+        (_, "INSERT") => (13_536, format!("Cannot insert an explicit value into a GENERATED ALWAYS column in table '{}'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.", def.name)),
+        _ => (13_537, format!("Cannot update GENERATED ALWAYS columns in table '{}'.", def.name)),
+    };
+    SqlError::new(number, 16, text).reach(Reach::Batch)
+}
+
 fn named_columns(writer: &Writer, names: &[String]) -> Result<Vec<usize>> {
     let mut out = Vec::new();
     for n in names {
@@ -93,6 +104,9 @@ fn named_columns(writer: &Writer, names: &[String]) -> Result<Vec<usize>> {
                 format!("The column \"{n}\" cannot be modified because it is either a computed column or is the result of a UNION operator."),
             )
             .reach(Reach::Batch));
+        }
+        if let Some(generated) = c.generated {
+            return Err(explicit_value(generated, &writer.def, "INSERT"));
         }
         if c.identity.is_some() && !writer.identity_insert {
             return Err(SqlError::new(
@@ -119,6 +133,11 @@ pub(crate) fn insert(ctx: &mut Ctx<'_>, i: &Insert) -> Result<Outcome> {
     let mut writer = Writer::new(ctx, db, def)?;
     let columns = match &i.columns {
         Some(names) => named_columns(&writer, names)?,
+        None if writer.def.columns.iter().any(|c| c.generated.is_some())
+            && !matches!(i.source, InsertSource::Defaults) =>
+        {
+            return Err(unsupported("INSERT without a column list beside generated columns"));
+        }
         None => writer.insertable(),
     };
     writer.explicit_identity = columns.iter().any(|c| writer.def.columns[*c].identity.is_some());
@@ -295,6 +314,9 @@ fn bind_sets(
         };
         if let Some(c) = column {
             let def = &writer.def.columns[c];
+            if let Some(generated) = def.generated {
+                return Err(explicit_value(generated, &writer.def, "UPDATE"));
+            }
             if def.identity.is_some() {
                 return Err(SqlError::new(
                     8102,
@@ -536,6 +558,7 @@ pub(crate) fn select_into(ctx: &mut Ctx<'_>, q: &Query, name: &ObjName) -> Resul
             nullable: c.nullable,
             identity: c.identity.then_some((1, 1)),
             computed: None,
+            generated: None,
             default: None,
         });
     }

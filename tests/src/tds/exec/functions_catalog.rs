@@ -120,6 +120,12 @@ pub(crate) fn object_id(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Out {
             None => return Ok(Value::Null),
         },
     };
+    if parsed.schema.as_deref().is_some_and(|s| same(s, "sys"))
+        && (kind.is_empty() || kind == "V")
+        && let Some(number) = super::sysviews::number(ctx, &parsed.name)?
+    {
+        return Ok(id(number));
+    }
     let found = match find_object(ctx, &parsed) {
         Err(e) if e.number == 916 => return Ok(Value::Null),
         other => other?,
@@ -321,7 +327,7 @@ pub(crate) fn indexproperty(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -> Ou
 }
 
 /// Name and `user_type_id` of the types the double knows.
-pub(crate) const TYPES: [(&str, u8, u8, i64); 26] = [
+pub(crate) const TYPES: [(&str, u8, u8, i64); 27] = [
     ("image", 34, 34, 16),
     ("text", 35, 35, 16),
     ("uniqueidentifier", 36, 36, 16),
@@ -346,6 +352,7 @@ pub(crate) const TYPES: [(&str, u8, u8, i64); 26] = [
     ("varchar", 167, 167, 8000),
     ("binary", 173, 173, 8000),
     ("char", 175, 175, 8000),
+    ("timestamp", 189, 189, 8),
     ("nvarchar", 231, 231, 8000),
     ("nchar", 239, 239, 8000),
 ];

@@ -3,6 +3,7 @@
 mod information;
 mod objects;
 mod security;
+mod transactions;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ impl Builder {
                     "bin" => SqlType::VarBinary(Len::N(85)),
                     "nmax" => SqlType::NVarChar(Len::Max),
                     "variant" => SqlType::Variant,
+                    "guid" => SqlType::Guid,
                     "n60" => SqlType::NVarChar(Len::N(60)),
                     _ => SqlType::SYSNAME,
                 };
@@ -123,6 +125,15 @@ impl Look<'_, '_, '_> {
     }
 }
 
+/// The number of a view of `sys`: negative, as those of the server's own objects are.
+pub(crate) fn number(ctx: &mut Ctx<'_>, name: &str) -> Result<Option<i32>> {
+    let name = name.to_lowercase();
+    // Whether it is there does not depend on who may read it.
+    let there = name.starts_with("dm_tran_") || view(ctx, "sys", &name, None)?.is_some();
+    let sum = name.bytes().fold(0_i32, |sum, b| (sum * 31 + i32::from(b)) % 1_000_003);
+    Ok(there.then_some(-1_000_000_000 + sum))
+}
+
 /// The view of that (lower-case) name, if the double has it.
 pub(crate) fn view(
     ctx: &mut Ctx<'_>,
@@ -147,9 +158,14 @@ pub(crate) fn view(
         return Err(ctx.state.wait_for(holder));
     }
     let user = ctx.user_in(d).unwrap_or(0);
+    if schema == "sys" && name.starts_with("dm_tran_") {
+        transactions::require(ctx)?;
+    }
     let mut look = Look { ctx, db: d, user };
     Ok(match schema {
-        "sys" => objects::view(&mut look, name).or_else(|| security::view(&mut look, name)),
+        "sys" => objects::view(&mut look, name)
+            .or_else(|| security::view(&mut look, name))
+            .or_else(|| transactions::view(&look, name)),
         _ => information::view(&mut look, name),
     })
 }

@@ -1,5 +1,6 @@
 //! The syntax tree.
 
+use crate::tds::engine::catalog::Generated;
 use crate::tds::types::SqlType;
 
 pub(crate) type Ident = String;
@@ -313,6 +314,7 @@ pub(crate) struct ColumnDef {
     pub(crate) collation: Option<String>,
     pub(crate) nullable: Option<bool>,
     pub(crate) identity: Option<(i64, i64)>,
+    pub(crate) generated: Option<Generated>,
     pub(crate) constraints: Vec<ConstraintDef>,
 }
 

@@ -2,9 +2,12 @@
 
 use super::Parser;
 use super::ast::{
-    AlterTable, ColumnDef, ConstraintDef, ConstraintKind, Ddl, DropKind, IndexDef, StmtKind, Texted,
+    AlterTable, ColumnDef, ConstraintDef, ConstraintKind, Ddl, DropKind, Ident, IndexDef, StmtKind,
+    Texted,
 };
+use crate::tds::engine::catalog::Generated;
 use crate::tds::error::{Result, unsupported};
+use crate::tds::types::SqlType;
 
 impl Parser<'_> {
     pub(super) fn ddl(&mut self) -> Result<StmtKind> {
@@ -254,17 +257,46 @@ impl Parser<'_> {
         self.expect("(")?;
         let mut columns = Vec::new();
         let mut constraints = Vec::new();
+        let mut period = None;
         loop {
             if self.is(")") {
                 break;
             }
-            self.table_element(&mut columns, &mut constraints)?;
+            if self.eat_word("PERIOD") {
+                period = Some(self.period()?);
+            } else {
+                self.table_element(&mut columns, &mut constraints)?;
+            }
             if !self.eat(",") {
                 break;
             }
         }
         self.expect(")")?;
+        let is = |name: Option<&String>, generated| {
+            let mut of_kind = columns.iter().filter(|c| c.generated == Some(generated));
+            match (of_kind.next(), name) {
+                (None, None) => true,
+                (Some(column), Some(name)) => column.name.eq_ignore_ascii_case(name),
+                _ => false,
+            }
+        };
+        let (start, end) = period.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
+        if !is(start, Generated::RowStart) || !is(end, Generated::RowEnd) {
+            return Err(unsupported("a PERIOD that is not of the two generated columns"));
+        }
         Ok((columns, constraints))
+    }
+
+    /// `FOR SYSTEM_TIME (a, b)`; a table may have a period without a history.
+    fn period(&mut self) -> Result<(Ident, Ident)> {
+        self.expect_word("FOR")?;
+        self.expect_word("SYSTEM_TIME")?;
+        self.expect("(")?;
+        let start = self.ident()?;
+        self.expect(",")?;
+        let end = self.ident()?;
+        self.expect(")")?;
+        Ok((start, end))
     }
 
     fn table_element(
@@ -274,9 +306,6 @@ impl Parser<'_> {
     ) -> Result<()> {
         if self.is_word("INDEX") {
             return Err(unsupported("an index inside CREATE TABLE"));
-        }
-        if self.is_word("PERIOD") {
-            return Err(unsupported("PERIOD FOR SYSTEM_TIME"));
         }
         match self.constraint(None)? {
             Some(c) => constraints.push(c),
@@ -294,12 +323,16 @@ impl Parser<'_> {
             collation: None,
             nullable: None,
             identity: None,
+            generated: None,
             constraints: Vec::new(),
         };
         if self.eat_word("AS") {
             let text = self.texted()?;
             let persisted = self.eat_word("PERSISTED");
             def.computed = Some((text, persisted));
+        } else if self.eat_word("ROWVERSION") || self.eat_word("TIMESTAMP") {
+            def.ty = Some(SqlType::Binary(8));
+            def.generated = Some(Generated::RowVersion);
         } else {
             def.ty = Some(self.data_type()?);
         }
@@ -321,10 +354,17 @@ impl Parser<'_> {
                     self.expect(")")?;
                 }
                 def.identity = Some(seed);
-            } else if self.is_word("SPARSE")
-                || self.is_word("ROWGUIDCOL")
-                || self.is_word("GENERATED")
-                || self.is_word("MASKED")
+            } else if self.eat_word("GENERATED") {
+                for word in ["ALWAYS", "AS", "ROW"] {
+                    self.expect_word(word)?;
+                }
+                def.generated = Some(if self.eat_word("START") {
+                    Generated::RowStart
+                } else {
+                    self.expect_word("END")?;
+                    Generated::RowEnd
+                });
+            } else if self.is_word("SPARSE") || self.is_word("ROWGUIDCOL") || self.is_word("MASKED")
             {
                 return Err(unsupported(format!("column option {}", self.any_word()?)));
             } else {

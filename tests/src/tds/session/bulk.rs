@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::control::Runner;
 use crate::tds::bind::find_table;
 use crate::tds::engine::catalog::TableDef;
-use crate::tds::error::{Reach, Result, SqlError, invalid_column, overflow};
+use crate::tds::error::{Reach, Result, SqlError, invalid_column, overflow, unsupported};
 use crate::tds::exec::Ctx;
 use crate::tds::exec::constraints::check_changed;
 use crate::tds::exec::dml::Writer;
@@ -38,6 +38,9 @@ impl BulkTarget {
         let mut identity = false;
         for c in &b.columns {
             let at = def.column(&c.name).ok_or_else(|| invalid_column(&c.name))?;
+            if def.columns[at].generated.is_some() {
+                return Err(unsupported("a bulk load of a generated column"));
+            }
             if def.columns[at].computed.is_some() {
                 return Err(SqlError::new(
                     271,

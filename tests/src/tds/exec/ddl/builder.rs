@@ -29,7 +29,11 @@ impl Builder<'_> {
             identity: c.identity,
             computed: None,
             default: None,
+            generated: c.generated,
         };
+        if let Some(generated) = c.generated {
+            self.generated(&mut column, generated, c)?;
+        }
         if let Some((text, persisted)) = &c.computed {
             let e = crate::tds::parse::expression(&text.text)?;
             let mut b = Binder::new(ctx);
@@ -75,6 +79,24 @@ impl Builder<'_> {
         for k in &c.constraints {
             self.constraint(ctx, k, c.nullable == Some(true))?;
         }
+        Ok(())
+    }
+
+    /// A column that the server fills.
+    fn generated(&self, column: &mut Column, generated: Generated, c: &ColumnDef) -> Result<()> {
+        let twice = self.def.columns.iter().any(|x| x.generated == Some(generated));
+        if generated == Generated::RowVersion {
+            if twice {
+                return Err(SqlError::new(2738, 16, format!("A table can only have one timestamp column. Because table '{}' already has one, the column '{}' cannot be added.", self.def.name, c.name)).reach(Reach::Batch));
+            }
+            // Unlike other types it is NOT NULL unless said otherwise.
+            column.nullable = c.nullable == Some(true);
+            return Ok(());
+        }
+        if twice || c.nullable == Some(true) || !matches!(column.ty, SqlType::DateTime2(_)) {
+            return Err(unsupported("a period column that is not one datetime2 NOT NULL"));
+        }
+        column.nullable = false;
         Ok(())
     }
 

@@ -2,6 +2,10 @@
 
 use super::*;
 
+/// 9999-12-31T23:59:59.9999999.
+const LAST_DAY: i32 = 3_652_058;
+const LAST_TICK: u64 = 863_999_999_999;
+
 /// A table that is being written.
 pub(crate) struct Writer {
     pub(crate) def: Arc<TableDef>,
@@ -43,8 +47,11 @@ impl Writer {
 
     /// The columns an INSERT without a list fills.
     pub(crate) fn insertable(&self) -> Vec<usize> {
-        let open =
-            |c: &Column| c.computed.is_none() && (c.identity.is_none() || self.identity_insert);
+        let open = |c: &Column| {
+            c.computed.is_none()
+                && c.generated.is_none()
+                && (c.identity.is_none() || self.identity_insert)
+        };
         self.def.columns.iter().enumerate().filter(|(_, c)| open(c)).map(|(i, _)| i).collect()
     }
 
@@ -100,7 +107,7 @@ impl Writer {
             given[*i] = true;
         }
         for (i, c) in self.def.columns.iter().enumerate() {
-            if given[i] || c.computed.is_some() {
+            if given[i] || c.computed.is_some() || c.generated.is_some() {
                 continue;
             }
             if let Some((seed, step)) = c.identity {
@@ -125,7 +132,24 @@ impl Writer {
         n
     }
 
+    /// Fills what the server fills: rowversions, period columns, computed columns.
     pub(crate) fn compute(&self, ctx: &mut Ctx<'_>, row: &mut [Value]) -> Result<()> {
+        for (i, c) in self.def.columns.iter().enumerate() {
+            row[i] = match c.generated {
+                None => continue,
+                Some(Generated::RowVersion) => {
+                    Value::bin(ctx.state.next_rowversion(ctx.sess.id, self.db).to_be_bytes())
+                }
+                Some(Generated::RowStart) => {
+                    let begun = ctx.state.txns.get(&ctx.sess.id).map_or(ctx.now, |t| t.begun);
+                    convert::temporal(begun.0, begun.1, None, c.ty)?
+                }
+                Some(Generated::RowEnd) => {
+                    let step = 10_u64.pow(7 - u32::from(c.ty.time_scale().min(7)));
+                    Value::DateTime(LAST_DAY, LAST_TICK - LAST_TICK % step)
+                }
+            };
+        }
         if self.computed.is_empty() {
             return Ok(());
         }

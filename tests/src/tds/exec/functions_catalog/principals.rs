@@ -128,8 +128,18 @@ pub(crate) fn has_perms_by_name(ctx: &mut Ctx<'_>, v: &[Value], _: &[SqlType]) -
     let Some(asked) = text(v, 2).map(str::to_ascii_uppercase) else { return Ok(Value::Null) };
     let bit = |b: bool| Value::Int(i64::from(b));
     let class = text(v, 1).map(str::to_ascii_uppercase);
+    // Permissions are on whole objects here: a column that exists has its object's.
     if v.len() > 3 {
-        return Err(crate::tds::error::unsupported("HAS_PERMS_BY_NAME for sub-securables"));
+        let column = text(v, 3).zip(text(v, 4).filter(|class| same(class, "COLUMN")));
+        let Some((column, _)) = column else {
+            return Err(crate::tds::error::unsupported("HAS_PERMS_BY_NAME for sub-securables"));
+        };
+        let table = text(v, 0).and_then(crate::tds::parse::object_name);
+        let found = table.map(|name| find_object(ctx, &name)).transpose()?.flatten();
+        let has = |def: &TableDef| def.column(column).is_some();
+        if !matches!(&found, Some(Found::Table { def, .. }) if has(def)) {
+            return Ok(Value::Null);
+        }
     }
     let on_database = |ctx: &Ctx<'_>, d: &Database, on: Securable| {
         let user = ctx.user_in(d).unwrap_or(0);

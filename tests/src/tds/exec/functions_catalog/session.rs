@@ -179,6 +179,14 @@ pub(crate) fn rowcount_big(ctx: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out
     Ok(Value::Int(ctx.sess.rowcount))
 }
 
+pub(crate) fn min_active_rowversion(ctx: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out {
+    Ok(Value::bin(ctx.state.min_active_rowversion(ctx.sess.db).to_be_bytes()))
+}
+
+pub(crate) fn var_dbts(ctx: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out {
+    Ok(Value::bin(ctx.state.last_rowversion(ctx.sess.db).to_be_bytes()))
+}
+
 pub(crate) fn var_rowcount(ctx: &mut Ctx<'_>, _: &[Value], _: &[SqlType]) -> Out {
     Ok(Value::Int(ctx.sess.rowcount))
 }

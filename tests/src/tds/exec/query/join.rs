@@ -281,7 +281,7 @@ impl Run<'_> {
         }
         let locks = hints.updlock || hints.xlock || hints.serializable || hints.repeatable;
         let rcsi = ctx.database(&ctx.state.catalog).read_committed_snapshot;
-        if rcsi && !locks && level == Isolation::ReadCommitted {
+        if !locks && (level == Isolation::Snapshot || (rcsi && level == Isolation::ReadCommitted)) {
             Reading::Committed
         } else {
             Reading::Wait
@@ -297,6 +297,7 @@ impl Run<'_> {
     ) -> Result<Vec<Cell>> {
         self.table_locks(ctx, id, hints, source)?;
         let level = ctx.sess.options.isolation;
+        snapshot_allowed(ctx, id)?;
         if id > 0 && (hints.serializable || (level == Isolation::Serializable && !hints.nolock)) {
             // A scan under SERIALIZABLE locks every range, which is the table.
             lock_table(ctx, id, false)?;
@@ -376,6 +377,7 @@ impl Run<'_> {
             key::push(&mut probe, &v, *coll);
         }
         self.table_locks(ctx, id, hints, step.source)?;
+        snapshot_allowed(ctx, id)?;
         let locking = self.locking(ctx, step.source).is_some();
         if locking && id > 0 {
             if full {
@@ -426,6 +428,24 @@ impl Run<'_> {
             return Err(ctx.state.wait_for(holder));
         }
         Ok(Rc::new(self.filter_local(ctx, step, out)?))
+    }
+}
+
+/// SNAPSHOT is for databases that allow it.
+fn snapshot_allowed(ctx: &Ctx<'_>, table: ObjectId) -> Result<()> {
+    let databases = &ctx.state.catalog.databases;
+    match databases.iter().find(|d| d.tables.contains_key(&table)) {
+        Some(d) if ctx.sess.options.isolation == Isolation::Snapshot && !d.snapshot_isolation => {
+            Err(SqlError::new(
+                3952,
+                16,
+                format!(
+                    "Snapshot isolation transaction failed accessing database '{}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation.",
+                    d.name
+                ),
+            ))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,13 +1,27 @@
 //! `sys` views of databases, schemas, tables, columns, indexes and constraints.
 
 use super::{Builder, Look, View, b, n, s, when};
-use crate::tds::engine::catalog::{Column, Index, IndexKind, TableDef};
+use crate::tds::engine::catalog::{Column, Database, Generated, Index, IndexKind, TableDef};
 use crate::tds::exec::functions::TYPES;
 use crate::tds::types::{SqlType, Value};
 
 pub(super) fn view(look: &mut Look<'_, '_, '_>, name: &str) -> Option<View> {
     Some(match name {
         "databases" => databases(look),
+        "database_recovery_status" => recovery_status(look),
+        "trigger_events" => Builder::new(
+            "object_id int, type int, type_desc n60, is_first bit?, is_last bit?",
+            look.coll(),
+        )
+        .done(),
+        "security_policies" => {
+            Builder::new("name sysname, object_id int, is_enabled bit", look.coll()).done()
+        }
+        "security_predicates" => Builder::new(
+            "object_id int, security_predicate_id int, target_object_id int, predicate_type int?",
+            look.coll(),
+        )
+        .done(),
         "schemas" => {
             let mut v = Builder::new("name sysname, schema_id int, principal_id int?", look.coll());
             for x in &look.db.schemas {
@@ -51,7 +65,7 @@ pub(super) fn view(look: &mut Look<'_, '_, '_>, name: &str) -> Option<View> {
 
 fn databases(look: &Look<'_, '_, '_>) -> View {
     let mut v = Builder::new(
-        "name sysname?, database_id int, owner_sid bin?, create_date datetime, compatibility_level tinyint, collation_name sysname?, user_access tinyint?, user_access_desc n60?, is_read_only bit?, state tinyint?, state_desc n60?, snapshot_isolation_state tinyint?, snapshot_isolation_state_desc n60?, is_read_committed_snapshot_on bit?, recovery_model tinyint?, recovery_model_desc n60?",
+        "name sysname?, database_id int, owner_sid bin?, create_date datetime, compatibility_level tinyint, collation_name sysname?, user_access tinyint?, user_access_desc n60?, is_read_only bit?, state tinyint?, state_desc n60?, snapshot_isolation_state tinyint?, snapshot_isolation_state_desc n60?, is_read_committed_snapshot_on bit?, recovery_model tinyint?, recovery_model_desc n60?, service_broker_guid guid, is_in_standby bit?",
         look.coll(),
     );
     for d in &look.ctx.state.catalog.databases {
@@ -73,7 +87,30 @@ fn databases(look: &Look<'_, '_, '_>) -> View {
             b(d.read_committed_snapshot),
             n(if d.recovery == "SIMPLE" { 3 } else { 1 }),
             s(&d.recovery),
+            guid(d, 1),
+            b(false),
         ]);
+    }
+    v.done()
+}
+
+/// An identifier that a database keeps as long as it exists.
+fn guid(d: &Database, purpose: u8) -> Value {
+    let mut bytes = [purpose; 16];
+    bytes[..4].copy_from_slice(&d.id.to_be_bytes());
+    bytes[4..8].copy_from_slice(&d.created.0.to_be_bytes());
+    bytes[8..].copy_from_slice(&d.created.1.to_be_bytes());
+    bytes[8] = purpose;
+    Value::Guid(bytes)
+}
+
+fn recovery_status(look: &Look<'_, '_, '_>) -> View {
+    let mut v = Builder::new(
+        "database_id int, database_guid guid?, family_guid guid?, recovery_fork_guid guid?",
+        look.coll(),
+    );
+    for d in &look.ctx.state.catalog.databases {
+        v.row(vec![n(d.id), guid(d, 2), guid(d, 3), guid(d, 4)]);
     }
     v.done()
 }
@@ -164,11 +201,17 @@ fn objects(look: &Look<'_, '_, '_>) -> View {
     v.done()
 }
 
-const COLUMN: &str = "object_id int, name sysname?, column_id int, system_type_id tinyint, user_type_id int, max_length smallint, precision tinyint, scale tinyint, collation_name sysname?, is_nullable bit?, is_ansi_padded bit, is_rowguidcol bit, is_identity bit, is_computed bit, is_filestream bit, default_object_id int, is_sparse bit?, is_hidden bit?, generated_always_type tinyint?";
+const COLUMN: &str = "object_id int, name sysname?, column_id int, system_type_id tinyint, user_type_id int, max_length smallint, precision tinyint, scale tinyint, collation_name sysname?, is_nullable bit?, is_ansi_padded bit, is_rowguidcol bit, is_identity bit, is_computed bit, is_filestream bit, default_object_id int, is_sparse bit?, is_hidden bit?, generated_always_type tinyint?, is_masked bit, encryption_type int?";
 
 fn column(t: &TableDef, c: &Column) -> Vec<Value> {
     let (p, scale) = c.ty.precision_scale();
-    let id = c.ty.system_type_id();
+    let is_version = c.generated == Some(Generated::RowVersion);
+    let id = if is_version { 189 } else { c.ty.system_type_id() };
+    let always = match c.generated {
+        Some(Generated::RowStart) => 1,
+        Some(Generated::RowEnd) => 2,
+        Some(Generated::RowVersion) | None => 0,
+    };
     vec![
         n(t.id),
         s(&c.name),
@@ -188,7 +231,9 @@ fn column(t: &TableDef, c: &Column) -> Vec<Value> {
         n(c.default.as_ref().map_or(0, |d| d.id)),
         b(false),
         b(false),
-        n(0),
+        n(always),
+        b(false),
+        Value::Null,
     ]
 }
 

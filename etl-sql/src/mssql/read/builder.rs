@@ -1,0 +1,255 @@
+//! One Arrow column that grows value by value.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder,
+    FixedSizeBinaryBuilder, Float32Builder, Float64Builder, Int16Builder, Int32Builder,
+    Int64Builder, StringBuilder, Time64MicrosecondBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::datatypes::DataType;
+use tiberius::ColumnData;
+use tiberius::numeric::Numeric;
+
+use super::mark::{Mark, ticks_of_datetime};
+use super::types::Wire;
+use super::value::{small, ticks, time_ticks};
+
+/// From 0001-01-01 to 1970-01-01.
+const EPOCH_DAYS: i32 = 719_162;
+
+/// Why a value could not be appended.
+#[derive(Clone, Copy)]
+pub(super) enum Why {
+    Null,
+    /// It is of another type than the column had when it was looked at.
+    Type,
+    NotANumber,
+    Infinite,
+    Precision,
+    Scale,
+}
+
+/// Runs the same code on whichever builder it is.
+macro_rules! each {
+    ($self:expr, $builder:ident => $run:expr) => {
+        match $self {
+            Builder::Bit($builder) => $run,
+            Builder::Small($builder) => $run,
+            Builder::Int($builder) => $run,
+            Builder::Big($builder) => $run,
+            Builder::Real($builder) => $run,
+            Builder::Float($builder) => $run,
+            Builder::Decimal($builder) => $run,
+            Builder::Text($builder) => $run,
+            Builder::Bytes($builder) => $run,
+            Builder::Guid($builder) => $run,
+            Builder::Date($builder) => $run,
+            Builder::Time($builder) => $run,
+            Builder::Timestamp($builder) => $run,
+        }
+    };
+}
+
+pub(super) enum Builder {
+    Bit(BooleanBuilder),
+    Small(Int16Builder),
+    Int(Int32Builder),
+    Big(Int64Builder),
+    Real(Float32Builder),
+    Float(Float64Builder),
+    Decimal(Decimal128Builder),
+    Text(StringBuilder),
+    Bytes(BinaryBuilder),
+    Guid(FixedSizeBinaryBuilder),
+    Date(Date32Builder),
+    Time(Time64MicrosecondBuilder),
+    Timestamp(TimestampMicrosecondBuilder),
+}
+
+impl Builder {
+    pub(super) fn new(kind: &DataType) -> Self {
+        match kind {
+            DataType::Boolean => Self::Bit(BooleanBuilder::new()),
+            DataType::Int16 => Self::Small(Int16Builder::new()),
+            DataType::Int32 => Self::Int(Int32Builder::new()),
+            DataType::Int64 => Self::Big(Int64Builder::new()),
+            DataType::Float32 => Self::Real(Float32Builder::new()),
+            DataType::Float64 => Self::Float(Float64Builder::new()),
+            DataType::Decimal128(..) => Self::Decimal(Decimal128Builder::new()),
+            DataType::Utf8 => Self::Text(StringBuilder::new()),
+            DataType::FixedSizeBinary(_) => Self::Guid(FixedSizeBinaryBuilder::new(16)),
+            DataType::Date32 => Self::Date(Date32Builder::new()),
+            DataType::Time64(_) => Self::Time(Time64MicrosecondBuilder::new()),
+            DataType::Timestamp(..) => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            // The one that is left among those that `Wire::arrow` gives.
+            _ => Self::Bytes(BinaryBuilder::new()),
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        wire: Wire,
+        cell: Option<&ColumnData<'static>>,
+        nullable: bool,
+    ) -> Result<(), Why> {
+        let cell = cell.ok_or(Why::Type)?;
+        let appended = match (&mut *self, wire, cell) {
+            (Self::Bit(builder), Wire::Bit, ColumnData::Bit(value)) => {
+                value.map(|value| builder.append_value(value))
+            }
+            (Self::Small(builder), Wire::TinyInt, ColumnData::U8(value)) => {
+                value.map(|value| builder.append_value(i16::from(value)))
+            }
+            (Self::Small(builder), Wire::SmallInt, ColumnData::I16(value)) => {
+                value.map(|value| builder.append_value(value))
+            }
+            (Self::Int(builder), Wire::Int, ColumnData::I32(value)) => {
+                value.map(|value| builder.append_value(value))
+            }
+            (Self::Big(builder), Wire::BigInt, ColumnData::I64(value)) => {
+                value.map(|value| builder.append_value(value))
+            }
+            (Self::Real(builder), Wire::Real, ColumnData::F32(value)) => value
+                .map(|value| finite(f64::from(value)).map(|()| builder.append_value(value)))
+                .transpose()?,
+            (Self::Float(builder), Wire::Float, ColumnData::F64(value)) => value
+                .map(|value| finite(value).map(|()| builder.append_value(value)))
+                .transpose()?,
+            (Self::Decimal(builder), Wire::Decimal(p, s, from), ColumnData::Numeric(value)) => {
+                value
+                    .map(|value| {
+                        decimal(value, p, s, from).map(|value| builder.append_value(value))
+                    })
+                    .transpose()?
+            }
+            (Self::Text(builder), Wire::Text, ColumnData::String(value)) => {
+                value.as_ref().map(|value| builder.append_value(value))
+            }
+            (Self::Bytes(builder), Wire::Bytes, ColumnData::Binary(value)) => {
+                value.as_ref().map(|value| builder.append_value(value))
+            }
+            (Self::Guid(builder), Wire::Guid, ColumnData::Guid(value)) => value
+                .map(|value| builder.append_value(value.as_bytes()).map_err(|_| Why::Type))
+                .transpose()?,
+            (Self::Date(builder), Wire::Date, ColumnData::Date(value)) => value
+                .map(|value| i32::try_from(value.days()).map_err(|_| Why::Type))
+                .transpose()?
+                .map(|days| builder.append_value(days - EPOCH_DAYS)),
+            // A seventh digit is there only if it was declared away.
+            (Self::Time(builder), Wire::Time(_), ColumnData::Time(value)) => {
+                value.map(|value| builder.append_value(time_ticks(value) / 10))
+            }
+            (Self::Timestamp(builder), wire, cell) => {
+                instant(wire, cell)?.map(|micros| builder.append_value(micros))
+            }
+            _ => return Err(Why::Type),
+        };
+        match appended {
+            Some(()) => Ok(()),
+            None if nullable => {
+                self.append_nothing(true);
+                Ok(())
+            }
+            None => Err(Why::Null),
+        }
+    }
+
+    /// NULL; where there can be none, a value that nobody looks at.
+    pub(super) fn append_nothing(&mut self, nullable: bool) {
+        if nullable {
+            return each!(self, builder => builder.append_null());
+        }
+        match self {
+            Self::Bit(builder) => builder.append_value(false),
+            Self::Text(builder) => builder.append_value(""),
+            Self::Bytes(builder) => builder.append_value([]),
+            // Sixteen bytes always fit.
+            Self::Guid(builder) => drop(builder.append_value([0; 16])),
+            Self::Small(builder) => builder.append_value(0),
+            Self::Int(builder) => builder.append_value(0),
+            Self::Big(builder) => builder.append_value(0),
+            Self::Real(builder) => builder.append_value(0.0),
+            Self::Float(builder) => builder.append_value(0.0),
+            Self::Decimal(builder) => builder.append_value(0),
+            Self::Date(builder) => builder.append_value(0),
+            Self::Time(builder) => builder.append_value(0),
+            Self::Timestamp(builder) => builder.append_value(0),
+        }
+    }
+
+    pub(super) fn finish(&mut self, kind: &DataType) -> ArrayRef {
+        match self {
+            Self::Decimal(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
+            Self::Timestamp(builder) => Arc::new(builder.finish().with_data_type(kind.clone())),
+            other => each!(other, builder => Arc::new(builder.finish())),
+        }
+    }
+}
+
+/// Microseconds since 1970 of a timestamp of any type.
+fn instant(wire: Wire, cell: &ColumnData<'static>) -> Result<Option<i64>, Why> {
+    let ticks = match (wire, cell) {
+        (Wire::DateTime2(_), ColumnData::DateTime2(at)) => at.map(ticks),
+        (Wire::DateTimeOffset(_), ColumnData::DateTimeOffset(at)) => {
+            at.map(|at| ticks(at.datetime2()))
+        }
+        (Wire::DateTime, ColumnData::DateTime(at)) => {
+            at.map(|at| shown(at.days(), at.seconds_fragments()))
+        }
+        (Wire::SmallDateTime, ColumnData::SmallDateTime(at)) => at.map(small),
+        _ => return Err(Why::Type),
+    };
+    Ok(ticks.and_then(|ticks| Mark::Instant(ticks).unix_micros()))
+}
+
+/// The milliseconds that the server shows of a `datetime`: .000, .003, .007.
+fn shown(days: i32, fragments: u32) -> i64 {
+    let millis = (i64::from(fragments) * 10 + 1) / 3;
+    ticks_of_datetime(days, 0) + millis * 10_000
+}
+
+/// The unscaled number at another scale.
+fn decimal(value: Numeric, precision: u8, scale: u8, from: u8) -> Result<i128, Why> {
+    if value.scale() != from {
+        return Err(Why::Type);
+    }
+    let power = |digits: u8| 10_i128.checked_pow(u32::from(digits)).ok_or(Why::Precision);
+    let number = if scale >= from {
+        value.value().checked_mul(power(scale - from)?).ok_or(Why::Precision)?
+    } else {
+        let divisor = power(from - scale)?;
+        if value.value() % divisor != 0 {
+            return Err(Why::Scale);
+        }
+        value.value() / divisor
+    };
+    let fits = number.unsigned_abs() < power(precision)?.unsigned_abs();
+    if fits { Ok(number) } else { Err(Why::Precision) }
+}
+
+fn finite(value: f64) -> Result<(), Why> {
+    if value.is_nan() {
+        return Err(Why::NotANumber);
+    }
+    if value.is_infinite() { Err(Why::Infinite) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decimal_changes_its_scale_exactly_or_not_at_all() {
+        let of = |value, from| Numeric::new_with_scale(value, from);
+        assert_eq!(decimal(of(150, 2), 5, 2, 2).ok(), Some(150));
+        assert_eq!(decimal(of(150, 2), 5, 1, 2).ok(), Some(15));
+        assert_eq!(decimal(of(-150, 2), 5, 4, 2).ok(), Some(-15_000));
+        assert!(matches!(decimal(of(151, 2), 5, 1, 2), Err(Why::Scale)));
+        assert!(matches!(decimal(of(99_999, 0), 5, 1, 0), Err(Why::Precision)));
+        assert!(matches!(decimal(of(1, 1), 5, 2, 2), Err(Why::Type)));
+        let most = 10_i128.pow(38) - 1;
+        assert_eq!(decimal(of(most, 0), 38, 0, 0).ok(), Some(most));
+        assert!(matches!(decimal(of(most, 0), 38, 1, 0), Err(Why::Precision)));
+    }
+}
