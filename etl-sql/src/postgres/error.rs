@@ -143,6 +143,7 @@ fn meaning(code: &str, class: Class) -> String {
         "3F000" => "there is no such schema",
         "42501" => "a right is missing; `check` says which",
         "42P01" => "there is no such table",
+        "42P07" => "there is such a table already",
         "42704" => "there is no such role, type or collation",
         "42703" => "there is no such column",
         "42804" | "42883" => "the types do not fit the expression",
