@@ -170,8 +170,8 @@ impl Table {
     pub async fn read(connection: &mut PgConnection, name: &TableName) -> Result<Self> {
         Self::find(connection, name).await?.ok_or_else(|| {
             Error::schema(format!(
-                "reading the catalog on {name}: there is no such table in this database; the \
-                 stream's name is the table, letter by letter"
+                "there is no table {name} in this database; the stream's name is the table, \
+                 letter by letter"
             ))
         })
     }
