@@ -152,7 +152,7 @@ fn source_statements() -> BTreeMap<String, String> {
         "select": ["k.e y", "part", "note", "amount", "paid", "rv"], "where": filter,
     }))
     .unwrap();
-    let stream = Stream { pipeline: "orders".into(), name: "dbo.[or]]ders]".into(), config };
+    let stream = Stream { pipeline: "orders".into(), name: "dbo.[or'ders x]".into(), config };
     let database = catalog::Database {
         identity: catalog::Identity { database: String::new(), fork: String::new() },
         reading: catalog::Reading::Snapshot,

@@ -76,16 +76,19 @@ pub(super) fn database(stream: &Stream, database: &Database) -> Vec<Requirement>
     vec![primary, reading]
 }
 
-/// Looks whether the horizon of the cursor can be known.
+/// Looks whether the horizon of the cursor can be known. `None` for a column that is no cursor,
+/// of which [`table`] tells.
 pub(super) async fn sight(
     connection: &mut Connection,
     stream: &Stream,
     table: &Table,
-) -> Result<Requirement> {
-    let cursor = table.column(&stream.config.cursor.column);
-    let kind = cursor.map(|column| plan::kind(stream, column));
-    Ok(match (kind, stream.config.cursor.safety) {
-        (Some(Ok(Cursor::Version)), _) => match horizon::versions(connection).await {
+) -> Result<Option<Requirement>> {
+    let column = table.column(&stream.config.cursor.column);
+    let Some(Ok(kind)) = column.map(|column| plan::kind(stream, column)) else {
+        return Ok(None);
+    };
+    Ok(Some(match (kind, stream.config.cursor.safety) {
+        (Cursor::Version, _) => match horizon::versions(connection).await {
             Ok(_) => Requirement::good("horizon", "exact, by MIN_ACTIVE_ROWVERSION()"),
             Err(error) if error.class() == Class::Internal => Requirement::refused(
                 Class::Config,
@@ -98,21 +101,15 @@ pub(super) async fn sight(
             ),
             Err(error) => return Err(error),
         },
-        (Some(Ok(_)), Safety::Horizon) => match horizon::blindness(connection).await? {
+        (_, Safety::Horizon) => match horizon::blindness(connection).await? {
             Some(error) => Requirement::refused(error.class(), "horizon", error.to_string()),
             None => Requirement::good("horizon", "this login sees the open transactions"),
         },
-        (Some(Ok(_)), Safety::Lookback(_)) => Requirement::good(
+        (_, Safety::Lookback(_)) => Requirement::good(
             "horizon",
             "open transactions are not looked at (cursor.safety: lookback)",
         ),
-        (Some(Err(error)), _) => Requirement::refused(error.class(), "cursor", error.to_string()),
-        (None, _) => Requirement::refused(
-            Class::Schema,
-            "cursor",
-            format!("{} has no column {}", stream.name, stream.config.cursor.column),
-        ),
-    })
+    }))
 }
 
 /// Looks at the table, as far as the catalog tells.
@@ -129,9 +126,7 @@ pub(super) fn table(stream: &Stream, table: &Table) -> Vec<Requirement> {
     )];
     found.extend(rights(stream, table));
     found.push(key(stream, table));
-    if let Some(column) = table.column(&stream.config.cursor.column) {
-        found.extend(cursor(stream, table, column));
-    }
+    found.extend(cursor(stream, table));
     found
 }
 
@@ -200,8 +195,21 @@ fn key(stream: &Stream, table: &Table) -> Requirement {
     )
 }
 
-fn cursor(stream: &Stream, table: &Table, column: &Column) -> Vec<Requirement> {
+fn cursor(stream: &Stream, table: &Table) -> Vec<Requirement> {
     let config = &stream.config.cursor;
+    let Some(column) = table.column(&config.column) else {
+        return vec![Requirement::refused(
+            Class::Schema,
+            "cursor",
+            format!("{} has no column {}", stream.name, config.column),
+        )];
+    };
+    let kind = match plan::kind(stream, column) {
+        Ok(kind) => kind,
+        Err(error) => {
+            return vec![Requirement::refused(error.class(), "cursor", error.to_string())];
+        }
+    };
     let (name, declared) = (&column.name, column.declared());
     let mut found = vec![Requirement::refuse_unless(
         !column.nullable || config.nullable,
@@ -216,8 +224,7 @@ fn cursor(stream: &Stream, table: &Table, column: &Column) -> Vec<Requirement> {
              or accept it with cursor.nullable: true"
         ),
     )];
-    let by_server =
-        column.is_row_start || matches!(plan::kind(stream, column), Ok(Cursor::Version));
+    let by_server = column.is_row_start || kind == Cursor::Version;
     if config.safety == Safety::Horizon && !by_server {
         found.extend(set_by_database(stream, table, column));
     }

@@ -125,7 +125,7 @@ impl MssqlSource {
         findings.extend(of_table.into_iter().map(|requirement| requirement.finding));
         // Each on a connection of its own: after an error there may be nothing more to ask on it.
         let sight = check::sight(&mut self.open().await?, &self.stream, &table).await?;
-        findings.push(sight.finding);
+        findings.extend(sight.map(|requirement| requirement.finding));
         if readable {
             let mut connection = self.open().await?;
             findings.push(match self.resolve(&mut connection, &database, &table).await {

@@ -37,7 +37,7 @@ pub(super) async fn begin(
     check::refusal(check::database(stream, &database))?;
     let table = Table::read(&mut connection, &source.table).await?;
     check::refusal(check::table(stream, &table))?;
-    check::refusal(vec![check::sight(&mut connection, stream, &table).await?])?;
+    check::refusal(Vec::from_iter(check::sight(&mut connection, stream, &table).await?))?;
     let plan = source.plan(&mut connection, &database, &table).await?;
     place.fits(plan.kind, plan.key.len())?;
     place.database.clone_from(&plan.identity.database);

@@ -272,3 +272,44 @@ async fn freshness_stands_still_behind_an_open_transaction_and_then_goes_on() {
         run(&mut next, "COMMIT;").await;
     }
 }
+
+/// A transaction stays open for longer than the margin, beside one that is read meanwhile.
+async fn follow_a_period(safety: serde_json::Value) -> Option<Vec<i64>> {
+    let database = super::support::database(|can| can.transactions).await?;
+    database
+        .run(
+            "CREATE TABLE dbo.orders (id bigint NOT NULL PRIMARY KEY, note nvarchar(9) NULL, \
+             at datetime2(6) GENERATED ALWAYS AS ROW START NOT NULL, \
+             till datetime2(6) GENERATED ALWAYS AS ROW END NOT NULL, \
+             PERIOD FOR SYSTEM_TIME (at, till)); CREATE INDEX ix ON dbo.orders (at);",
+        )
+        .await;
+    let trial = Trial { database, table: "dbo.orders".to_owned() };
+    let source = trial.source(|config| {
+        config["select"] = json!(["id", "note", "at"]);
+        config["cursor"] = json!({ "column": "at", "safety": safety });
+    });
+    let mut open = trial.begin("INSERT INTO dbo.orders (id, note) VALUES (1, 'late');").await;
+    trial.insert(2..=2, "a").await;
+    let mut follower = Follower::default();
+    for id in 3..5 {
+        tokio::time::sleep(Duration::from_millis(2_100)).await;
+        trial.insert(id..=id, "a").await;
+        follower.follow(&source).await;
+    }
+    run(&mut open, "COMMIT;").await;
+    follower.follow(&source).await;
+    Some(follower.target.ids())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_that_the_server_sets_is_safe_behind_the_oldest_transaction() {
+    let Some(ids) = follow_a_period(json!("horizon")).await else { return };
+    assert_eq!(ids, [1, 2, 3, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn control_the_clock_alone_loses_rows_that_commit_later_than_the_margin() {
+    let Some(ids) = follow_a_period(json!({ "lookback": "2s" })).await else { return };
+    assert_eq!(ids, [2, 3, 4], "the control lost nothing: the test above proves nothing");
+}

@@ -69,8 +69,10 @@ async fn incrementally(trial: &Trial, kind: &str, target: &Value, stream: &Strea
     let mut open = trial.begin("UPDATE dbo.orders SET amount = 7 WHERE id = 1;").await;
     trial
         .execute(
-            "UPDATE dbo.orders SET amount = amount + 1 WHERE id BETWEEN 10 AND 11; \
-             UPDATE dbo.orders SET status = 'cancelled' WHERE id BETWEEN 100 AND 101; \
+            "UPDATE dbo.orders SET amount = amount + 1 WHERE id = 10; \
+             UPDATE dbo.orders SET amount = amount + 1 WHERE id = 11; \
+             UPDATE dbo.orders SET status = 'cancelled' WHERE id = 100; \
+             UPDATE dbo.orders SET status = 'cancelled' WHERE id = 101; \
              UPDATE dbo.orders SET status = 'confirmed' WHERE id = 300;",
         )
         .await;
@@ -78,7 +80,8 @@ async fn incrementally(trial: &Trial, kind: &str, target: &Value, stream: &Strea
     assert_eq!((second.read, second.written, second.deleted), (5, 3, 2));
     run(&mut open, "COMMIT;").await;
     let third = carry(trial, kind, target, stream).await;
-    assert_eq!((third.written, third.deleted, third.reread), (1, 0, 5));
+    // Five come again, and the late one could have come before.
+    assert_eq!((third.written, third.deleted, third.reread), (1, 0, 6));
     let sql = "UPDATE dbo.orders SET status = 'confirmed' WHERE id = 100;";
     trial.execute(sql).await;
     assert_eq!(carry(trial, kind, target, stream).await.written, 1);

@@ -13,7 +13,7 @@ use tiberius::numeric::Numeric;
 
 use super::mark::{Mark, ticks_of_datetime};
 use super::types::Wire;
-use super::value::{small, ticks, time_ticks};
+use super::value::{is_null, small, ticks, time_ticks};
 
 /// From 0001-01-01 to 1970-01-01.
 const EPOCH_DAYS: i32 = 719_162;
@@ -94,65 +94,53 @@ impl Builder {
         nullable: bool,
     ) -> Result<(), Why> {
         let cell = cell.ok_or(Why::Type)?;
-        let appended = match (&mut *self, wire, cell) {
-            (Self::Bit(builder), Wire::Bit, ColumnData::Bit(value)) => {
-                value.map(|value| builder.append_value(value))
+        if is_null(cell) {
+            if !nullable {
+                return Err(Why::Null);
             }
-            (Self::Small(builder), Wire::TinyInt, ColumnData::U8(value)) => {
-                value.map(|value| builder.append_value(i16::from(value)))
-            }
-            (Self::Small(builder), Wire::SmallInt, ColumnData::I16(value)) => {
-                value.map(|value| builder.append_value(value))
-            }
-            (Self::Int(builder), Wire::Int, ColumnData::I32(value)) => {
-                value.map(|value| builder.append_value(value))
-            }
-            (Self::Big(builder), Wire::BigInt, ColumnData::I64(value)) => {
-                value.map(|value| builder.append_value(value))
-            }
-            (Self::Real(builder), Wire::Real, ColumnData::F32(value)) => value
-                .map(|value| finite(f64::from(value)).map(|()| builder.append_value(value)))
-                .transpose()?,
-            (Self::Float(builder), Wire::Float, ColumnData::F64(value)) => value
-                .map(|value| finite(value).map(|()| builder.append_value(value)))
-                .transpose()?,
-            (Self::Decimal(builder), Wire::Decimal(p, s, from), ColumnData::Numeric(value)) => {
-                value
-                    .map(|value| {
-                        decimal(value, p, s, from).map(|value| builder.append_value(value))
-                    })
-                    .transpose()?
-            }
-            (Self::Text(builder), Wire::Text, ColumnData::String(value)) => {
-                value.as_ref().map(|value| builder.append_value(value))
-            }
-            (Self::Bytes(builder), Wire::Bytes, ColumnData::Binary(value)) => {
-                value.as_ref().map(|value| builder.append_value(value))
-            }
-            (Self::Guid(builder), Wire::Guid, ColumnData::Guid(value)) => value
-                .map(|value| builder.append_value(value.as_bytes()).map_err(|_| Why::Type))
-                .transpose()?,
-            (Self::Date(builder), Wire::Date, ColumnData::Date(value)) => value
-                .map(|value| i32::try_from(value.days()).map_err(|_| Why::Type))
-                .transpose()?
-                .map(|days| builder.append_value(days - EPOCH_DAYS)),
-            // A seventh digit is there only if it was declared away.
-            (Self::Time(builder), Wire::Time(_), ColumnData::Time(value)) => {
-                value.map(|value| builder.append_value(time_ticks(value) / 10))
-            }
-            (Self::Timestamp(builder), wire, cell) => {
-                instant(wire, cell)?.map(|micros| builder.append_value(micros))
-            }
-            _ => return Err(Why::Type),
-        };
-        match appended {
-            Some(()) => Ok(()),
-            None if nullable => {
-                self.append_nothing(true);
-                Ok(())
-            }
-            None => Err(Why::Null),
+            self.append_nothing(true);
+            return Ok(());
         }
+        match (self, wire, cell) {
+            (Self::Bit(to), Wire::Bit, ColumnData::Bit(Some(value))) => to.append_value(*value),
+            (Self::Small(to), Wire::TinyInt, ColumnData::U8(Some(value))) => {
+                to.append_value(i16::from(*value));
+            }
+            (Self::Small(to), Wire::SmallInt, ColumnData::I16(Some(value))) => {
+                to.append_value(*value);
+            }
+            (Self::Int(to), Wire::Int, ColumnData::I32(Some(value))) => to.append_value(*value),
+            (Self::Big(to), Wire::BigInt, ColumnData::I64(Some(value))) => to.append_value(*value),
+            (Self::Real(to), Wire::Real, ColumnData::F32(Some(value))) => {
+                finite(f64::from(*value))?;
+                to.append_value(*value);
+            }
+            (Self::Float(to), Wire::Float, ColumnData::F64(Some(value))) => {
+                finite(*value)?;
+                to.append_value(*value);
+            }
+            (Self::Decimal(to), Wire::Decimal(p, s, from), ColumnData::Numeric(Some(value))) => {
+                to.append_value(decimal(*value, p, s, from)?);
+            }
+            (Self::Text(to), Wire::Text, ColumnData::String(Some(value))) => to.append_value(value),
+            (Self::Bytes(to), Wire::Bytes, ColumnData::Binary(Some(value))) => {
+                to.append_value(value);
+            }
+            (Self::Guid(to), Wire::Guid, ColumnData::Guid(Some(value))) => {
+                to.append_value(value.as_bytes()).map_err(|_| Why::Type)?;
+            }
+            (Self::Date(to), Wire::Date, ColumnData::Date(Some(value))) => {
+                let days = i32::try_from(value.days()).map_err(|_| Why::Type)?;
+                to.append_value(days - EPOCH_DAYS);
+            }
+            // A seventh digit is there only if it was declared away.
+            (Self::Time(to), Wire::Time(_), ColumnData::Time(Some(value))) => {
+                to.append_value(time_ticks(*value) / 10);
+            }
+            (Self::Timestamp(to), wire, cell) => to.append_value(instant(wire, cell)?),
+            _ => return Err(Why::Type),
+        }
+        Ok(())
     }
 
     /// NULL; where there can be none, a value that nobody looks at.
@@ -188,19 +176,17 @@ impl Builder {
 }
 
 /// Microseconds since 1970 of a timestamp of any type.
-fn instant(wire: Wire, cell: &ColumnData<'static>) -> Result<Option<i64>, Why> {
+fn instant(wire: Wire, cell: &ColumnData<'static>) -> Result<i64, Why> {
     let ticks = match (wire, cell) {
-        (Wire::DateTime2(_), ColumnData::DateTime2(at)) => at.map(ticks),
-        (Wire::DateTimeOffset(_), ColumnData::DateTimeOffset(at)) => {
-            at.map(|at| ticks(at.datetime2()))
+        (Wire::DateTime2(_), ColumnData::DateTime2(Some(at))) => ticks(*at),
+        (Wire::DateTimeOffset(_), ColumnData::DateTimeOffset(Some(at))) => ticks(at.datetime2()),
+        (Wire::DateTime, ColumnData::DateTime(Some(at))) => {
+            shown(at.days(), at.seconds_fragments())
         }
-        (Wire::DateTime, ColumnData::DateTime(at)) => {
-            at.map(|at| shown(at.days(), at.seconds_fragments()))
-        }
-        (Wire::SmallDateTime, ColumnData::SmallDateTime(at)) => at.map(small),
+        (Wire::SmallDateTime, ColumnData::SmallDateTime(Some(at))) => small(*at),
         _ => return Err(Why::Type),
     };
-    Ok(ticks.and_then(|ticks| Mark::Instant(ticks).unix_micros()))
+    Mark::Instant(ticks).unix_micros().ok_or(Why::Type)
 }
 
 /// The milliseconds that the server shows of a `datetime`: .000, .003, .007.

@@ -7,6 +7,32 @@ use super::mark::{
     Cursor, Mark, date_text, datetime_text, instant_text, ticks_of, ticks_of_datetime, time_text,
 };
 
+/// Whether it is NULL. In a packed row the driver guesses the type of a NULL, so that the type says
+/// nothing.
+pub(super) fn is_null(cell: &ColumnData<'_>) -> bool {
+    matches!(
+        cell,
+        ColumnData::U8(None)
+            | ColumnData::I16(None)
+            | ColumnData::I32(None)
+            | ColumnData::I64(None)
+            | ColumnData::F32(None)
+            | ColumnData::F64(None)
+            | ColumnData::Bit(None)
+            | ColumnData::String(None)
+            | ColumnData::Guid(None)
+            | ColumnData::Binary(None)
+            | ColumnData::Numeric(None)
+            | ColumnData::Xml(None)
+            | ColumnData::DateTime(None)
+            | ColumnData::SmallDateTime(None)
+            | ColumnData::Time(None)
+            | ColumnData::Date(None)
+            | ColumnData::DateTime2(None)
+            | ColumnData::DateTimeOffset(None)
+    )
+}
+
 /// About how many bytes it takes.
 pub(super) fn size(cell: &ColumnData<'_>) -> usize {
     match cell {

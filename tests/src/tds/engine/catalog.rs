@@ -125,11 +125,11 @@ pub(crate) struct Column {
 #[expect(clippy::enum_variant_names, reason = "SQL Server's own words")]
 pub(crate) enum Generated {
     /// `rowversion`: the database's next number with every insert and update.
-    RowVersion,
+    Version,
     /// `GENERATED ALWAYS AS ROW START`: when the writing transaction began, in UTC.
-    RowStart,
+    PeriodStart,
     /// `GENERATED ALWAYS AS ROW END`: the end of time.
-    RowEnd,
+    PeriodEnd,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -146,7 +146,7 @@ impl State {
     fn find_rowversions(&mut self, catalog: &Catalog) {
         for db in &catalog.databases {
             for def in db.tables.values() {
-                let is_version = |c: &Column| c.generated == Some(Generated::RowVersion);
+                let is_version = |c: &Column| c.generated == Some(Generated::Version);
                 let Some(at) = def.columns.iter().position(is_version) else { continue };
                 let Some(data) = self.tables.get(&def.id) else { continue };
                 let rows = data.slots.iter().filter_map(|slot| slot.cur.as_ref());

@@ -76,8 +76,8 @@ fn count_mismatch() -> SqlError {
 /// A value given for a column that the server fills.
 fn explicit_value(generated: Generated, def: &TableDef, verb: &str) -> SqlError {
     let (number, text) = match (generated, verb) {
-        (Generated::RowVersion, "INSERT") => (273, "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.".to_owned()),
-        (Generated::RowVersion, _) => (272, "Cannot update a timestamp column.".to_owned()),
+        (Generated::Version, "INSERT") => (273, "Cannot insert an explicit value into a timestamp column. Use INSERT with a column list to exclude the timestamp column, or insert a DEFAULT into the timestamp column.".to_owned()),
+        (Generated::Version, _) => (272, "Cannot update a timestamp column.".to_owned()),
         (_, "INSERT") => (13_536, format!("Cannot insert an explicit value into a GENERATED ALWAYS column in table '{}'. Use INSERT with a column list to exclude the GENERATED ALWAYS column, or insert a DEFAULT into GENERATED ALWAYS column.", def.name)),
         _ => (13_537, format!("Cannot update GENERATED ALWAYS columns in table '{}'.", def.name)),
     };

@@ -232,6 +232,14 @@ impl Parser<'_> {
                 }
                 Ok(StmtKind::Set(vec![SetOption::Other]))
             }
+            "DATEFORMAT" => {
+                // Dates are read year first; other texts are refused when they are converted.
+                let order = self.any_word()?;
+                if order != "YMD" {
+                    return Err(unsupported(format!("SET DATEFORMAT {order}")));
+                }
+                Ok(StmtKind::Set(vec![SetOption::Other]))
+            }
             "LANGUAGE" => {
                 let language = if self.is_ident() { self.ident()? } else { self.string()? };
                 if !matches!(language.to_ascii_lowercase().as_str(), "us_english" | "english") {

@@ -281,7 +281,7 @@ impl Parser<'_> {
             }
         };
         let (start, end) = period.as_ref().map_or((None, None), |(a, b)| (Some(a), Some(b)));
-        if !is(start, Generated::RowStart) || !is(end, Generated::RowEnd) {
+        if !is(start, Generated::PeriodStart) || !is(end, Generated::PeriodEnd) {
             return Err(unsupported("a PERIOD that is not of the two generated columns"));
         }
         Ok((columns, constraints))
@@ -332,7 +332,7 @@ impl Parser<'_> {
             def.computed = Some((text, persisted));
         } else if self.eat_word("ROWVERSION") || self.eat_word("TIMESTAMP") {
             def.ty = Some(SqlType::Binary(8));
-            def.generated = Some(Generated::RowVersion);
+            def.generated = Some(Generated::Version);
         } else {
             def.ty = Some(self.data_type()?);
         }
@@ -359,10 +359,10 @@ impl Parser<'_> {
                     self.expect_word(word)?;
                 }
                 def.generated = Some(if self.eat_word("START") {
-                    Generated::RowStart
+                    Generated::PeriodStart
                 } else {
                     self.expect_word("END")?;
-                    Generated::RowEnd
+                    Generated::PeriodEnd
                 });
             } else if self.is_word("SPARSE") || self.is_word("ROWGUIDCOL") || self.is_word("MASKED")
             {

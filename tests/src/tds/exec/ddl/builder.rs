@@ -85,7 +85,7 @@ impl Builder<'_> {
     /// A column that the server fills.
     fn generated(&self, column: &mut Column, generated: Generated, c: &ColumnDef) -> Result<()> {
         let twice = self.def.columns.iter().any(|x| x.generated == Some(generated));
-        if generated == Generated::RowVersion {
+        if generated == Generated::Version {
             if twice {
                 return Err(SqlError::new(2738, 16, format!("A table can only have one timestamp column. Because table '{}' already has one, the column '{}' cannot be added.", self.def.name, c.name)).reach(Reach::Batch));
             }

@@ -137,14 +137,14 @@ impl Writer {
         for (i, c) in self.def.columns.iter().enumerate() {
             row[i] = match c.generated {
                 None => continue,
-                Some(Generated::RowVersion) => {
+                Some(Generated::Version) => {
                     Value::bin(ctx.state.next_rowversion(ctx.sess.id, self.db).to_be_bytes())
                 }
-                Some(Generated::RowStart) => {
+                Some(Generated::PeriodStart) => {
                     let begun = ctx.state.txns.get(&ctx.sess.id).map_or(ctx.now, |t| t.begun);
                     convert::temporal(begun.0, begun.1, None, c.ty)?
                 }
-                Some(Generated::RowEnd) => {
+                Some(Generated::PeriodEnd) => {
                     let step = 10_u64.pow(7 - u32::from(c.ty.time_scale().min(7)));
                     Value::DateTime(LAST_DAY, LAST_TICK - LAST_TICK % step)
                 }

@@ -205,12 +205,12 @@ const COLUMN: &str = "object_id int, name sysname?, column_id int, system_type_i
 
 fn column(t: &TableDef, c: &Column) -> Vec<Value> {
     let (p, scale) = c.ty.precision_scale();
-    let is_version = c.generated == Some(Generated::RowVersion);
+    let is_version = c.generated == Some(Generated::Version);
     let id = if is_version { 189 } else { c.ty.system_type_id() };
     let always = match c.generated {
-        Some(Generated::RowStart) => 1,
-        Some(Generated::RowEnd) => 2,
-        Some(Generated::RowVersion) | None => 0,
+        Some(Generated::PeriodStart) => 1,
+        Some(Generated::PeriodEnd) => 2,
+        Some(Generated::Version) | None => 0,
     };
     vec![
         n(t.id),

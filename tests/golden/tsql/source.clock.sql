@@ -1,0 +1,1 @@
+SELECT DATEDIFF_BIG(microsecond, '1970-01-01', SYSUTCDATETIME()) AS [clock];
