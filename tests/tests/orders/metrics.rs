@@ -148,7 +148,8 @@ async fn a_refused_password_is_tried_once_and_a_new_one_at_once() {
     std::fs::write(&secret, shop.metrics_url("127.0.0.1", port, PASSWORD)).unwrap();
     page.wait_up();
     assert_eq!(logins.load(Ordering::SeqCst), 2, "one connection is kept");
-    page.stop();
+    let log = page.stop();
+    assert_eq!(log.matches("the ledger cannot be read").count(), 1, "told once: {log}");
 }
 
 /// A way to the server that counts connections.

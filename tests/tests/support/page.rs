@@ -77,12 +77,13 @@ impl Page {
         assert_eq!(found.len(), 1, "{found:?}");
     }
 
-    /// SIGTERM ends it at once, with 0.
-    pub(crate) fn stop(self) {
+    /// SIGTERM ends it at once, with 0. Gives back its log.
+    pub(crate) fn stop(self) -> String {
         let started = Instant::now();
         self.running.signal("TERM");
-        self.running.end().expect(0);
+        let said = self.running.end().expect(0);
         let took = started.elapsed();
         assert!(took < Duration::from_secs(5), "it took {took:?} to end");
+        said.stderr
     }
 }

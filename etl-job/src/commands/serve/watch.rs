@@ -76,15 +76,17 @@ impl Watch {
         }
     }
 
-    /// Reads over the connection at hand, or a new one.
-    async fn read(&mut self) -> Result<Ledger> {
-        let mut admin = match self.admin.take() {
-            Some(admin) => admin,
+    /// Reads over the connection at hand, or a new one; `None` if these credentials were refused
+    /// and it is too early to try them again.
+    async fn read(&mut self) -> Result<Option<Ledger>> {
+        let admin = match self.admin.take() {
+            Some(admin) => Some(admin),
             None => self.build()?,
         };
+        let Some(mut admin) = admin else { return Ok(None) };
         let ledger = admin.ledger().await?;
         self.admin = Some(admin);
-        ledger.ok_or_else(|| {
+        ledger.map(Some).ok_or_else(|| {
             Error::config(
                 "the pipeline has no ledger: it was never prepared, or this login may not see it; \
                  run mssql-init (`etl-job prepare` for other targets)",
@@ -93,25 +95,27 @@ impl Watch {
     }
 
     /// From the file as it is now: it may name secrets that were rotated.
-    fn build(&mut self) -> Result<Box<dyn SinkAdmin>> {
+    fn build(&mut self) -> Result<Option<Box<dyn SinkAdmin>>> {
         let file = PipelineFile::load(&self.path, Secrets::OfTarget)?;
         let early = self.refused.is_some_and(|at| at.elapsed() < REFUSED_PAUSE);
         if early && self.settings == *file.target().value() {
-            return Err(Error::permission(self.told.clone().unwrap_or_default()));
+            return Ok(None);
         }
         self.refused = None;
         self.settings = file.target().value().clone();
         let streams = file.select(Some(&self.stream))?;
         streams.into_iter().next().map_or_else(
             || Err(Error::internal("a stream that was found is not there")),
-            |stream| file.build_admin(stream),
+            |stream| file.build_admin(stream).map(Some),
         )
     }
 
     /// A failure is told when it begins or changes, and its end.
-    fn show(&mut self, read: Result<Ledger>) {
+    fn show(&mut self, read: Result<Option<Ledger>>) {
         match read {
-            Ok(ledger) => {
+            // As it was, and told.
+            Ok(None) => {}
+            Ok(Some(ledger)) => {
                 self.metrics.read(ledger);
                 if self.told.take().is_some() {
                     tracing::info!("the ledger is read again");
