@@ -122,7 +122,6 @@ pub(crate) struct Column {
 
 /// A column that nobody but the server writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::enum_variant_names, reason = "SQL Server's own words")]
 pub(crate) enum Generated {
     /// `rowversion`: the database's next number with every insert and update.
     Version,
