@@ -11,7 +11,11 @@ base() {
     printf '%s\n' "$official"
     return
   fi
-  key=$({ declare -f "$maker" packages; rustc -V; cat "$here/images/postgres-entrypoint.sh"; } | sha256sum)
+  key=$({
+    declare -f "$maker" packages
+    if [ "$maker" = make_rust ]; then rustc -V; fi
+    if [ "$maker" = make_postgres ]; then cat "$here/images/postgres-entrypoint.sh"; fi
+  } | sha256sum)
   name=etl-standin/${maker#make_}:${key:0:12}
   if ! "${docker[@]}" image inspect "$name" >/dev/null 2>&1; then
     say "Making $name: $official is not here and cannot be pulled ..."
