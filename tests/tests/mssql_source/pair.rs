@@ -110,7 +110,7 @@ async fn from_sql_server_to_sqlite() {
         let row: Vec<_> = row.into_iter().map(Option::unwrap).collect();
         let at = copy.4.replace(' ', "T");
         assert_eq!([&copy.0, &copy.1, &copy.2, &copy.3], [&row[0], &row[1], &row[2], &row[3]]);
-        assert!(at.starts_with(row[4].get(..23).unwrap()), "{at} and {}", row[4]);
+        assert!(at.starts_with(row[4].trim_end_matches("000")), "{at} and {}", row[4]);
         assert_eq!(copy.5, row[5]);
     }
 }
