@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the other scripts: installs what is missing, and says so. Nothing here is needed
 # where it is there already.
 
@@ -15,6 +16,15 @@ apt_install() {
   say "Installing $* ..."
   [ -n "${APT_UPDATED:-}" ] || { as_root apt-get update -qq >/dev/null; APT_UPDATED=1; }
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# apt_unpack DIRECTORY PACKAGE: its files there, and nothing installed or started.
+apt_unpack() {
+  command -v apt-get >/dev/null || apt_install "$2"
+  say "Unpacking $2 ..."
+  [ -n "${APT_UPDATED:-}" ] || { as_root apt-get update -qq >/dev/null; APT_UPDATED=1; }
+  mkdir -p "$1"
+  (cd "$1" && apt-get download -qq "$2" >/dev/null && dpkg-deb -x "$2"_*.deb . && rm "$2"_*.deb)
 }
 
 need_compiler() {

@@ -1,5 +1,7 @@
 //! Every instrument, in one table: name, kind, unit, meaning.
 
+mod ledger;
+
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
@@ -8,6 +10,8 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 use crate::batch::{Batch, Progress};
 use crate::error::Class;
 use crate::sink::{Counts, Outcome, RunReport};
+
+pub use ledger::LedgerMetrics;
 
 /// What an instrument is, for documents and dashboards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +61,30 @@ instruments! {
         "How long the last run took.";
     TLS_UNVERIFIED = "etl.tls_unverified", "etl_tls_unverified", "gauge", "{flag}", ["side"],
         "1 while a side's certificate is not verified, because the config says so.";
+    LEDGER_UP = "etl.ledger.up", "etl_ledger_up", "gauge", "{flag}", [],
+        "1 if the target's ledger could be read the last time; else 0, and every other etl_ledger series of the stream is away.";
+    LEDGER_LAST_SUCCESS = "etl.ledger.last_success.time", "etl_ledger_last_success_time_seconds", "gauge", "s", [],
+        "When the last successful run ended, seconds since 1970 UTC; away if none ever did.";
+    LEDGER_LAST_RUN = "etl.ledger.last_run.time", "etl_ledger_last_run_time_seconds", "gauge", "s", [],
+        "When the last run that was not skipped began, seconds since 1970 UTC.";
+    LEDGER_LAST_DURATION = "etl.ledger.last_run.duration", "etl_ledger_last_run_duration_seconds", "gauge", "s", [],
+        "How long the last run took that ended and was neither skipped nor killed.";
+    LEDGER_HORIZON = "etl.ledger.source_horizon.time", "etl_ledger_source_horizon_time_seconds", "gauge", "s", [],
+        "The source's clock up to which everything is in the target, seconds since 1970 UTC.";
+    LEDGER_FRESHNESS = "etl.ledger.freshness", "etl_ledger_freshness_seconds", "gauge", "s", [],
+        "The target's clock less the horizon of the last success; away if there was none.";
+    LEDGER_CHECKPOINT_AGE = "etl.ledger.checkpoint.age", "etl_ledger_checkpoint_age_seconds", "gauge", "s", [],
+        "How long ago the checkpoint was last changed, by the target's clock.";
+    LEDGER_RUNS = "etl.ledger.runs", "etl_ledger_runs_total", "counter", "{run}", ["outcome"],
+        "Runs in the ledger by outcome: success, stopped, skipped, fenced, failed, abandoned.";
+    LEDGER_ROWS = "etl.ledger.rows", "etl_ledger_rows_total", "counter", "{row}", ["kind"],
+        "Rows of all runs in the ledger by kind: read, written, deleted, unchanged, reread, quarantined.";
+    LEDGER_QUARANTINED = "etl.ledger.quarantined_rows", "etl_ledger_quarantined_rows", "gauge", "{row}", [],
+        "Rows that are put aside now.";
+    LEDGER_FAILURES = "etl.ledger.failures_since_success", "etl_ledger_failures_since_success", "gauge", "{run}", [],
+        "Runs that failed, were fenced or were killed since the last success.";
+    LEDGER_LEASE_HELD = "etl.ledger.lease_held", "etl_ledger_lease_held", "gauge", "{flag}", [],
+        "1 while a run holds the pipeline's lease.";
 }
 
 /// The instruments of one pipeline's stream.

@@ -28,6 +28,8 @@ pub enum Command {
     Prepare(Prepare),
     /// Carry what is new: once, or every so often.
     Run(Run),
+    /// Stay and serve what each stream's ledger in the target says, as metrics.
+    Serve(Serve),
     /// Look for everything that a run needs, on both sides.
     Check(FileAndJson),
     /// Check pipeline files without connecting; secrets may be missing.
@@ -98,6 +100,22 @@ pub struct Run {
     /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The pipeline file; its source's secrets may be missing.
+    pub file: PathBuf,
+    /// Serve metrics; there is nothing else to serve. Runs nothing and only reads the target.
+    #[arg(long)]
+    pub metrics_only: bool,
+    /// Where to serve /metrics, /healthz and /readyz.
+    #[arg(long, env = "ETL_METRICS_ADDR", default_value = "0.0.0.0:9464")]
+    pub addr: String,
+    /// How often the ledger is read, at least 1s.
+    #[arg(long, default_value = "15s", value_parser = slow_period)]
+    pub every: Duration,
 }
 
 /// `lint`.
@@ -176,6 +194,15 @@ fn period(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("\"{text}\" is not a duration such as 30s or 5m"))
 }
 
+/// A period that does a server no harm.
+fn slow_period(text: &str) -> Result<Duration, String> {
+    let duration = period(text)?;
+    if duration < Duration::from_secs(1) {
+        return Err(format!("\"{text}\" is shorter than 1s"));
+    }
+    Ok(duration)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -193,5 +220,8 @@ mod tests {
         assert!(parse("5m").is_ok());
         assert!(parse("0s").is_err());
         assert!(parse("5").is_err());
+        let parse = |every: &str| Cli::try_parse_from(["etl-job", "serve", "f", "--every", every]);
+        assert!(parse("1s").is_ok());
+        assert!(parse("999ms").is_err());
     }
 }

@@ -6,6 +6,7 @@ pub mod lint;
 pub mod prepare;
 pub mod run;
 pub mod schema;
+pub mod serve;
 pub mod state;
 
 use std::panic::AssertUnwindSafe;
@@ -64,6 +65,10 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => {
             let stop = listen()?;
             run::run(&args, &Telemetry::start()?, &stop).await
+        }
+        Command::Serve(args) => {
+            let stop = listen()?;
+            serve::serve(&args, &Telemetry::start()?, &stop).await
         }
         Command::Demo(args) => {
             let stop = listen()?;

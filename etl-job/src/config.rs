@@ -27,6 +27,8 @@ pub const VERSION: u64 = 1;
 pub enum Secrets {
     /// Every reference must lead somewhere.
     Required,
+    /// Those of the target must be there; the source is not asked, and nothing is pushed.
+    OfTarget,
     /// References that lead nowhere are left out: the file is being looked at away from where it
     /// runs.
     Optional,

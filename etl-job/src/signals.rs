@@ -19,7 +19,7 @@ pub fn listen() -> io::Result<CancellationToken> {
     let token = stop.clone();
     tokio::spawn(async move {
         let name = first(&mut term, &mut interrupt).await;
-        tracing::info!(signal = name, "asked to stop; ending at the next batch boundary");
+        tracing::info!(signal = name, "asked to stop; a run ends at its next batch boundary");
         token.cancel();
         let name = first(&mut term, &mut interrupt).await;
         tracing::warn!(signal = name, "asked to stop a second time; ending at once");

@@ -5,9 +5,10 @@ mod logs;
 mod push;
 mod server;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use etl_core::metrics::Metrics;
+use etl_core::metrics::{LedgerMetrics, Metrics};
 use etl_core::{Error, Result};
 use opentelemetry::metrics::{Meter, MeterProvider};
 use opentelemetry_otlp::{MetricExporter, WithExportConfig};
@@ -16,7 +17,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Registry, TextEncoder};
 
 pub use logs::{Style, init as init_logs, panics_to_json};
-pub use server::MetricsServer;
+pub use server::{Answering, Health, MetricsServer};
 
 /// No push may hold a run up for longer.
 const PUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -62,6 +63,12 @@ impl Telemetry {
         Metrics::new(&self.meter, pipeline, stream)
     }
 
+    /// The series of one stream's ledger; once for each stream.
+    #[must_use]
+    pub fn ledger(&self, pipeline: &str, stream: &str) -> LedgerMetrics {
+        LedgerMetrics::new(&self.meter, pipeline, stream)
+    }
+
     /// All metrics in Prometheus' text format.
     ///
     /// # Errors
@@ -70,12 +77,12 @@ impl Telemetry {
         page(&self.registry)
     }
 
-    /// Serves `/metrics` and `/healthz` on `address` until the server is dropped.
+    /// Serves `/metrics`, `/healthz` and `/readyz` on `address` until the server is dropped.
     ///
     /// # Errors
     /// `Config` if the address cannot be listened on.
-    pub async fn serve(&self, address: &str) -> Result<MetricsServer> {
-        MetricsServer::start(address, self.registry.clone()).await
+    pub async fn serve(&self, address: &str, health: Arc<dyn Health>) -> Result<MetricsServer> {
+        MetricsServer::start(address, self.registry.clone(), health).await
     }
 
     /// Pushes what a run has measured to where the environment and `pushgateway` say. A push that
@@ -138,12 +145,14 @@ fn otlp_exporter() -> Option<MetricExporter> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use arrow::array::RecordBatch;
     use arrow::datatypes::Schema;
     use etl_core::metrics::INSTRUMENTS;
-    use etl_core::{Batch, Changes, Class, Counts, Outcome, Position, RunReport};
+    use etl_core::{
+        Batch, Changes, Class, Counts, Ledger, Outcome, Position, RowCounts, RunCounts, RunReport,
+    };
 
     use super::*;
 
@@ -164,10 +173,82 @@ mod tests {
         metrics.tls_unverified("target", true);
     }
 
+    /// With a value for every series.
+    fn ledger() -> Ledger {
+        Ledger {
+            now_micros: 2_000_000_000,
+            last_success_micros: Some(1_900_000_000),
+            source_horizon_micros: Some(1_850_000_000),
+            last_run_micros: Some(1_880_000_000),
+            last_run_duration: Some(Duration::from_millis(1_500)),
+            checkpoint_micros: 1_990_000_000,
+            lease_held: true,
+            runs: RunCounts { success: 7, ..RunCounts::default() },
+            rows: RowCounts { written: 42, ..RowCounts::default() },
+            quarantined: 3,
+            failures_since_success: 2,
+        }
+    }
+
+    /// The values of a stream's series, by name and the label that is its own.
+    fn values(page: &str, stream: &str) -> BTreeMap<String, f64> {
+        let of = format!("stream=\"{stream}\"");
+        page.lines()
+            .filter(|line| line.starts_with("etl_ledger_") && line.contains(&of))
+            .map(|line| {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = series.split_once('{').unwrap();
+                let own = labels.trim_end_matches('}').split(',');
+                let own = own.filter(|label| !label.starts_with("pipeline=") && *label != of);
+                (format!("{name} {}", own.collect::<String>()), value.parse().unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_ledger_that_cannot_be_read_shows_no_figure_but_that() {
+        let telemetry = Telemetry::start().unwrap();
+        let (orders, other) = (telemetry.ledger("shop", "orders"), telemetry.ledger("shop", "b"));
+        let down = BTreeMap::from([("etl_ledger_up ".to_owned(), 0.0)]);
+        let shown = || values(&telemetry.page().unwrap(), "orders");
+        assert_eq!(shown(), down, "before the first reading");
+        orders.read(ledger());
+        other.read(Ledger::default());
+        let up = shown();
+        assert_eq!(up.len(), 22, "{up:?}");
+        let near = |name: &str, value: f64| (up[name] - value).abs() < 5.0;
+        assert!(near("etl_ledger_freshness_seconds ", 150.0), "{up:?}");
+        assert!(near("etl_ledger_checkpoint_age_seconds ", 10.0), "{up:?}");
+        for (name, value) in [
+            ("etl_ledger_up ", 1.0),
+            ("etl_ledger_last_success_time_seconds ", 1900.0),
+            ("etl_ledger_last_run_time_seconds ", 1880.0),
+            ("etl_ledger_last_run_duration_seconds ", 1.5),
+            ("etl_ledger_source_horizon_time_seconds ", 1850.0),
+            ("etl_ledger_runs_total outcome=\"success\"", 7.0),
+            ("etl_ledger_runs_total outcome=\"abandoned\"", 0.0),
+            ("etl_ledger_rows_total kind=\"written\"", 42.0),
+            ("etl_ledger_quarantined_rows ", 3.0),
+            ("etl_ledger_failures_since_success ", 2.0),
+            ("etl_ledger_lease_held ", 1.0),
+        ] {
+            assert_eq!(up.get(name), Some(&value), "{name}: {up:?}");
+        }
+        orders.unreadable();
+        assert_eq!(shown(), down, "after a reading that failed");
+        let never = values(&telemetry.page().unwrap(), "b");
+        assert_eq!(never["etl_ledger_up "], 1.0, "the other stream");
+        assert_eq!(never.get("etl_ledger_last_success_time_seconds "), None, "{never:?}");
+        assert_eq!(never.get("etl_ledger_freshness_seconds "), None, "{never:?}");
+        orders.read(ledger());
+        assert_eq!(shown().len(), 22, "they return");
+    }
+
     #[tokio::test]
     async fn the_page_shows_what_the_table_says() {
         let telemetry = Telemetry::start().unwrap();
         record(&telemetry.metrics("shop", "orders"));
+        telemetry.ledger("shop", "orders").read(ledger());
         let page = telemetry.page().unwrap();
         let shown: BTreeSet<(String, String)> = page
             .lines()

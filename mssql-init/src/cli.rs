@@ -1,6 +1,6 @@
 //! The command line, and the settings that it and the pipeline file give together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use etl_sql::mssql::config::MssqlSection;
 use etl_sql::mssql::target::Target;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::check_logins;
+use crate::{check_logins, check_metrics_login, same_login};
 
-/// Prepares a SQL Server for a pipeline file: database, tables, login, rights. Safe to repeat;
-/// a changed password in the file's target.url is given to the login.
+/// Prepares a SQL Server for a pipeline file: database, tables, logins, rights. Safe to repeat;
+/// a changed password in a url is given to its login.
 #[derive(Debug, Parser)]
 #[command(name = "mssql-init", version)]
 pub struct Cli {
@@ -27,6 +27,10 @@ pub struct Cli {
     /// environment's MSSQL_ADMIN_URL is used.
     #[arg(long, env = "MSSQL_ADMIN_URL_FILE")]
     pub admin_url_file: Option<PathBuf>,
+    /// A file with mssql://etl_metrics:password@host:1433/database: a login to make that may read
+    /// the state tables and nothing else, for `etl-job serve --metrics-only`.
+    #[arg(long, env = "MSSQL_METRICS_URL_FILE")]
+    pub metrics_url_file: Option<PathBuf>,
     /// Print the T-SQL instead of running it; the source is still asked for its columns.
     #[arg(long)]
     pub dry_run: bool,
@@ -39,6 +43,8 @@ pub struct Cli {
 pub struct Settings {
     /// The job's login.
     pub job: MssqlConfig,
+    /// The login for metrics, if one is wanted.
+    pub metrics: Option<MssqlConfig>,
     /// The tables that the job will write.
     pub targets: Vec<Arc<Target>>,
 }
@@ -59,30 +65,28 @@ impl Settings {
         }
         let own: MssqlSection = section("target", file.target().value())?;
         let job = own.into_config("mssql-init")?;
+        let metrics = match &cli.metrics_url_file {
+            Some(path) => {
+                let metrics = login(&read(path, "the metrics url")?, "the metrics url")?;
+                check_metrics_login(&metrics, &job)?;
+                Some(metrics)
+            }
+            None => None,
+        };
         let mut targets = Vec::new();
         for stream in file.streams() {
             let schema = file.output_schema(stream).await?;
             targets.push(Arc::new(Target::planned(&stream.config, &schema)?));
         }
-        Ok(Self { job, targets })
+        Ok(Self { job, metrics, targets })
     }
 
     /// The administrator's settings: the URL of its own, everything else as the pipeline's target.
     ///
     /// # Errors
-    /// `Config` if there is none, if it is a placeholder, or if it is the job's own login.
+    /// `Config` if there is none, if it is a placeholder, or if it is a login that is made.
     pub fn admin(&self, cli: &Cli) -> Result<MssqlConfig> {
-        let url = admin_url(cli)?;
-        for password in secrets::passwords("url", url.expose_secret()) {
-            secrets::remember(&password);
-        }
-        let from_url = MssqlConfig::from_url(&url)
-            .map_err(|error| error.context("the administrator's url"))?;
-        if secrets::is_placeholder(from_url.password.expose_secret()) {
-            return Err(Error::config(
-                "the administrator's password is a placeholder from an example; choose another",
-            ));
-        }
+        let from_url = login(&admin_url(cli)?, "the administrator's url")?;
         let admin = MssqlConfig {
             user: from_url.user,
             password: from_url.password,
@@ -91,16 +95,40 @@ impl Settings {
             ..self.job.clone()
         };
         check_logins(&admin, &self.job)?;
+        if let Some(metrics) = self.metrics.as_ref().filter(|metrics| same_login(&admin, metrics)) {
+            return Err(Error::config(format!(
+                "the metrics url uses the login {}, the administrator's; give it one of its own, \
+                 such as etl_metrics",
+                metrics.user
+            )));
+        }
         Ok(admin)
     }
 }
 
+/// The login of a url, whose password is never shown and none of those in examples.
+fn login(url: &SecretString, what: &str) -> Result<MssqlConfig> {
+    for password in secrets::passwords("url", url.expose_secret()) {
+        secrets::remember(&password);
+    }
+    let login = MssqlConfig::from_url(url).map_err(|error| error.context(what))?;
+    if secrets::is_placeholder(login.password.expose_secret()) {
+        return Err(Error::config(format!(
+            "{what}: the password is a placeholder from an example; choose another"
+        )));
+    }
+    Ok(login)
+}
+
+fn read(path: &Path, what: &str) -> Result<SecretString> {
+    std::fs::read_to_string(path).map(SecretString::from).map_err(|error| {
+        Error::config(format!("reading {what} from {}", path.display())).with_source(error)
+    })
+}
+
 fn admin_url(cli: &Cli) -> Result<SecretString> {
     if let Some(path) = &cli.admin_url_file {
-        return std::fs::read_to_string(path).map(SecretString::from).map_err(|error| {
-            Error::config(format!("reading the administrator's url from {}", path.display()))
-                .with_source(error)
-        });
+        return read(path, "the administrator's url");
     }
     std::env::var("MSSQL_ADMIN_URL").map(SecretString::from).map_err(|_| {
         Error::config(

@@ -1,4 +1,4 @@
-//! Prepares a SQL Server for a pipeline: database, tables, login, rights.
+//! Prepares a SQL Server for a pipeline: database, tables, logins, rights.
 
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 async fn prepare(cli: &Cli) -> Result<()> {
     let settings = Settings::load(cli).await?;
-    let steps = steps::steps(&settings.job, &settings.targets)?;
+    let steps = steps::steps(&settings.job, settings.metrics.as_ref(), &settings.targets)?;
     if cli.dry_run {
         for (index, step) in steps.iter().enumerate() {
             let place = step.place.as_str();
@@ -49,7 +49,7 @@ async fn prepare(cli: &Cli) -> Result<()> {
         return Ok(());
     }
     let admin = settings.admin(cli)?;
-    run(&admin, &settings.job, &steps, &settings.targets, cli.wait).await?;
+    run(&admin, &settings, &steps, cli.wait).await?;
     tracing::info!(steps = steps.len(), database = settings.job.database, "prepared");
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! TDS and T-SQL.
 
 pub mod claims;
+pub mod docker;
 pub mod mssql;
+pub mod policy;
 pub mod postgres;
 pub mod postgres_proxy;
 pub mod proxy;

@@ -12,12 +12,11 @@ use etl_sql::mssql::{MssqlConfig, Tls};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use testcontainers::core::{IntoContainerPort, WaitFor};
-use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 use tiberius::ColumnData;
 use tokio::sync::OnceCell;
 
-use crate::tds;
+use crate::{docker, tds};
 
 /// A database of its own for one test.
 #[derive(Debug, Clone)]
@@ -208,7 +207,7 @@ async fn start() -> (Kind, MssqlConfig) {
     if let Ok(url) = std::env::var("ETL_TEST_MSSQL_URL") {
         return (Kind::Url, reachable(config(&url)).await);
     }
-    if has_image() {
+    if docker::has_image(&format!("{}:{}", IMAGE.0, IMAGE.1)) {
         return (Kind::Container, start_container().await);
     }
     let double = tds::Server::start(tds::Options::default()).expect("the double starts");
@@ -235,27 +234,17 @@ async fn reachable(config: MssqlConfig) -> MssqlConfig {
     if Connection::open(&plain).await.is_ok() { plain } else { config }
 }
 
-fn has_image() -> bool {
-    let image = format!("{}:{}", IMAGE.0, IMAGE.1);
-    std::process::Command::new("docker")
-        .args(["image", "inspect", &image])
-        .output()
-        .is_ok_and(|done| done.status.success())
-}
-
 async fn start_container() -> MssqlConfig {
     let container = CONTAINER
         .get_or_init(|| async {
-            GenericImage::new(IMAGE.0, IMAGE.1)
+            let image = GenericImage::new(IMAGE.0, IMAGE.1)
                 .with_exposed_port(1433.tcp())
                 .with_wait_for(WaitFor::message_on_stdout("Recovery is complete"))
                 .with_env_var("ACCEPT_EULA", "Y")
                 .with_env_var("MSSQL_PID", "Developer")
                 .with_env_var("MSSQL_SA_PASSWORD", CONTAINER_PASSWORD)
-                .with_startup_timeout(Duration::from_mins(3))
-                .start()
-                .await
-                .expect("the SQL Server container")
+                .with_startup_timeout(Duration::from_mins(3));
+            docker::start(image).await
         })
         .await;
     let host = container.get_host().await.expect("the container's host");

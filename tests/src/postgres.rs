@@ -7,6 +7,8 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test without a server is to stop")]
 
+pub mod container;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -34,7 +36,11 @@ impl Database {
     /// If there is no server and none can be started: without one no test of Postgres means
     /// anything.
     pub async fn new() -> Self {
-        let server = tokio::task::spawn_blocking(server_url).await.expect("the test Postgres");
+        Self::on(tokio::task::spawn_blocking(server_url).await.expect("the test Postgres")).await
+    }
+
+    /// Makes one on the server of this URL, a superuser's without a database.
+    async fn on(server: String) -> Self {
         let name = unique("etl_test");
         let mut connection = open(&format!("{server}/postgres")).await;
         run(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;

@@ -3,6 +3,7 @@
 mod demo; // a whole life of a pipeline, verified by content
 mod files; // what is wrong with a file is told with line, key and suggestion
 mod runs; // two at once, killed, stopped, continued, redefined
+mod serve; // the ledger as metrics, while nothing runs
 mod state; // checkpoints shown and changed
 mod telemetry; // logs, metrics page, pushes; and no secret in any of it
 

@@ -3,6 +3,7 @@
 // Clippy knows tests by their attribute; their helpers fail as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod deploy; // manifests, dashboards, rules: reviewed, and the review tried on planted faults
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod job; // the real program, from its command line to its exit code
 mod matrix; // any source with any sink, by content
@@ -15,4 +16,5 @@ mod tsql; // every statement that we send is its golden file
 
 mod support {
     pub(crate) mod binary; // runs the real program
+    pub(crate) mod page; // its page of metrics
 }

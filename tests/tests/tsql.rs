@@ -93,6 +93,7 @@ fn all_statements() -> BTreeMap<String, String> {
     for (name, sql) in [
         ("claim", statements::claim("etl")),
         ("look", statements::look("etl")),
+        ("ledger", statements::ledger("etl")),
         ("totals", statements::totals("etl")),
         ("renew", statements::renew("etl")),
         ("finish", statements::finish("etl")),
@@ -118,9 +119,17 @@ fn all_statements() -> BTreeMap<String, String> {
         for (index, step) in plan::statements("etl", &target).unwrap().into_iter().enumerate() {
             all.insert(format!("{name}.prepare.{index:02}"), step.text);
         }
-        for (index, step) in
-            mssql_init::steps::steps(&job, &[target]).unwrap().into_iter().enumerate()
-        {
+        let steps = mssql_init::steps::steps(&job, None, std::slice::from_ref(&target)).unwrap();
+        if name == "upsert" {
+            let reader = SecretString::from("mssql://etl_metrics:unused-2@localhost/dw");
+            let reader = MssqlConfig::from_url(&reader).unwrap();
+            let more = mssql_init::steps::steps(&job, Some(&reader), &[target]).unwrap();
+            let own = more.into_iter().filter(|step| !steps.contains(step));
+            for (index, step) in own.enumerate() {
+                all.insert(format!("metrics_login.init.{index:02}"), step.statement.text);
+            }
+        }
+        for (index, step) in steps.into_iter().enumerate() {
             all.insert(format!("{name}.init.{index:02}"), step.statement.text);
         }
     }

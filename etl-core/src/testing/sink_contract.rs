@@ -4,6 +4,7 @@ mod admin;
 mod append;
 mod drop;
 mod lease;
+mod ledger;
 mod once;
 mod refuse;
 mod session;
@@ -140,6 +141,10 @@ fn upsert_cases() -> Vec<Case<Target>> {
         lease::a_skipped_run_is_in_the_ledger_and_frees_nothing,
         lease::a_failed_run_is_in_the_ledger_with_its_class,
         lease::finishing_again_writes_no_second_row,
+        ledger::the_ledger_of_a_pipeline_that_never_ran_has_no_times,
+        ledger::the_ledger_shows_a_run_at_work_and_its_success,
+        ledger::the_ledger_counts_runs_by_their_end_and_failures_since_the_last_success,
+        ledger::the_ledger_counts_a_killed_run_when_the_next_one_finds_it,
         once::batch_and_position_become_durable_together,
         once::the_same_commit_again_changes_nothing,
         once::a_commit_again_does_not_undo_a_later_one,

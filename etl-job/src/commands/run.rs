@@ -1,7 +1,7 @@
 //! `etl-job run`: every stream of a file, once or every so often.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use etl_core::connector::Stream;
@@ -16,7 +16,7 @@ use crate::build::Wish;
 use crate::cli::Run;
 use crate::config::{PipelineFile, Secrets};
 use crate::report::{Output, Summary};
-use crate::telemetry::{Style, Telemetry};
+use crate::telemetry::{Answering, Style, Telemetry};
 use crate::{commands, exit};
 
 /// Where metrics are pushed to if the file does not say.
@@ -32,7 +32,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 pub async fn run(args: &Run, telemetry: &Telemetry, stop: &CancellationToken) -> Result<u8> {
     let file = PipelineFile::load(&args.file, Secrets::Required)?;
     let server = match &args.metrics_addr {
-        Some(address) => Some(telemetry.serve(address).await?),
+        Some(address) => Some(telemetry.serve(address, Arc::new(Answering)).await?),
         None => None,
     };
     let mut code = round(&file, args, telemetry, stop).await?;

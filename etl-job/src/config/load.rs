@@ -30,8 +30,13 @@ pub(super) fn load(
     let loader = Loader { path, tree: &tree };
     loader.check_version()?;
     let folder = path.parent().unwrap_or(Path::new("."));
-    let resolver = Resolver { env, folder, offline: wanted == Secrets::Optional };
-    let resolved = loader.resolve(&resolver)?;
+    let required = Resolver { env, folder, offline: false };
+    let optional = Resolver { env, folder, offline: true };
+    let resolved = loader.resolve(|top| match wanted {
+        Secrets::Optional => &optional,
+        Secrets::OfTarget if ["source", "telemetry"].contains(&top) => &optional,
+        Secrets::OfTarget | Secrets::Required => &required,
+    })?;
     let form = loader.read(&resolved)?;
     let (name, source, target) = (form.pipeline.clone(), form.source.clone(), form.target.clone());
     let streams = loader.streams(&form)?;
@@ -84,17 +89,18 @@ impl Loader<'_> {
     }
 
     /// Follows all references, and refuses passwords that everybody can read or guess.
-    fn resolve(&self, resolver: &Resolver<'_>) -> Result<Node> {
+    fn resolve<'r>(&self, resolver: impl Fn(&str) -> &'r Resolver<'r>) -> Result<Node> {
         let inline = self.tree.get("allow_inline_secrets").map(Node::to_value);
         let inline_allowed = inline == Some(Value::Bool(true));
         self.tree.clone().map_texts(&mut Vec::new(), &mut |path, _, text| {
-            let resolved =
-                resolver.resolve(&text).map_err(|error| self.error(path, error.to_string()))?;
-            let at_secrets = matches!(
-                path.first(),
-                Some(Step::Key(top)) if ["source", "target", "telemetry"].contains(&top.as_str())
-            );
-            if at_secrets {
+            let top = match path.first() {
+                Some(Step::Key(top)) => top.as_str(),
+                _ => "",
+            };
+            let resolved = resolver(top)
+                .resolve(&text)
+                .map_err(|error| self.error(path, error.to_string()))?;
+            if ["source", "target", "telemetry"].contains(&top) {
                 self.check_passwords(path, &resolved, inline_allowed)?;
             }
             Ok(self.stand_in(path, &resolved).unwrap_or(resolved.text))

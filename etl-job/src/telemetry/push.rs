@@ -1,4 +1,6 @@
-//! A push to a Prometheus Pushgateway: one PUT, which replaces the pipeline's group.
+//! A push to a Prometheus Pushgateway: one POST, which replaces the metrics that it names in the
+//! pipeline's group. A PUT would replace the group: a failed run, which knows no time of its last
+//! success, would erase that of the run before it.
 
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use etl_core::{Error, Result};
 /// The label that tells this program's groups from others'.
 const JOB: &str = "etl";
 
-/// Replaces the group `job="etl", pipeline="…"` by `page`.
+/// Puts `page` into the group `job="etl", pipeline="…"`.
 ///
 /// # Errors
 /// `Config` if the address is not one; `Transient` if the gateway does not take it in time.
@@ -28,10 +30,10 @@ pub(super) async fn to_gateway(
     url.set_path(&path);
     let failed = |error: reqwest::Error| {
         // The address may hold a password.
-        Error::transient("putting metrics to the Pushgateway").with_source(error.without_url())
+        Error::transient("sending metrics to the Pushgateway").with_source(error.without_url())
     };
     let client = reqwest::Client::builder().timeout(limit).build().map_err(failed)?;
-    let request = client.put(url).header("content-type", prometheus::TEXT_FORMAT).body(page);
+    let request = client.post(url).header("content-type", prometheus::TEXT_FORMAT).body(page);
     let answer = request.send().await.map_err(failed)?;
     let status = answer.status();
     if !status.is_success() {

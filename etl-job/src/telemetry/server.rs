@@ -1,4 +1,4 @@
-//! `/metrics` and `/healthz` over plain HTTP while a process runs.
+//! `/metrics`, `/healthz` and `/readyz` over plain HTTP while a process runs.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -22,6 +22,35 @@ const CONNECTIONS: usize = 16;
 /// A client that sends nothing is sent away.
 const HEADER_LIMIT: Duration = Duration::from_secs(5);
 
+/// What `/healthz` and `/readyz` ask; the error is what they say.
+pub trait Health: Send + Sync {
+    /// Whether the process does its work. If not, it should be started anew.
+    ///
+    /// # Errors
+    /// With what stands still.
+    fn alive(&self) -> Result<(), String>;
+
+    /// Whether the page is worth reading yet.
+    ///
+    /// # Errors
+    /// With what is still missing.
+    fn ready(&self) -> Result<(), String>;
+}
+
+/// Healthy as long as it answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Answering;
+
+impl Health for Answering {
+    fn alive(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// A running metrics page. Dropping it ends it.
 #[derive(Debug)]
 pub struct MetricsServer {
@@ -30,15 +59,19 @@ pub struct MetricsServer {
 }
 
 impl MetricsServer {
-    pub(super) async fn start(address: &str, registry: Registry) -> Result<Self> {
+    pub(super) async fn start(
+        address: &str,
+        registry: Registry,
+        health: Arc<dyn Health>,
+    ) -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::config(format!("--metrics-addr {address}: cannot listen there"))
+            Error::config(format!("metrics address {address}: cannot listen there"))
                 .with_source(error)
         };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         tracing::info!(%address, "metrics are served at /metrics");
-        let task = tokio::spawn(serve(listener, registry));
+        let task = tokio::spawn(serve(listener, Page { registry, health }));
         Ok(Self { address, task })
     }
 
@@ -55,7 +88,13 @@ impl Drop for MetricsServer {
     }
 }
 
-async fn serve(listener: TcpListener, registry: Registry) {
+#[derive(Clone)]
+struct Page {
+    registry: Registry,
+    health: Arc<dyn Health>,
+}
+
+async fn serve(listener: TcpListener, page: Page) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -68,17 +107,16 @@ async fn serve(listener: TcpListener, registry: Registry) {
                 continue;
             }
         };
-        let registry = registry.clone();
+        let page = page.clone();
         tokio::spawn(async move {
-            connection(stream, &registry).await;
+            connection(stream, &page).await;
             drop(place);
         });
     }
 }
 
-async fn connection(stream: TcpStream, registry: &Registry) {
-    let service =
-        service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, registry)) });
+async fn connection(stream: TcpStream, page: &Page) {
+    let service = service_fn(|request| async move { Ok::<_, Infallible>(answer(&request, page)) });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
@@ -90,13 +128,14 @@ async fn connection(stream: TcpStream, registry: &Registry) {
     }
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, page: &Page) -> Response<Full<Bytes>> {
     let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => match super::page(registry) {
+        (&Method::GET, "/metrics") => match super::page(&page.registry) {
             Ok(page) => (StatusCode::OK, prometheus::TEXT_FORMAT, page),
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
         },
-        (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        (&Method::GET, "/healthz") => verdict(page.health.alive()),
+        (&Method::GET, "/readyz") => verdict(page.health.ready()),
         _ => (StatusCode::NOT_FOUND, "text/plain", "see /metrics\n".to_owned()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
@@ -105,4 +144,11 @@ fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Byt
         response.headers_mut().insert("content-type", kind);
     }
     response
+}
+
+fn verdict(health: Result<(), String>) -> (StatusCode, &'static str, String) {
+    match health {
+        Ok(()) => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, "text/plain", why + "\n"),
+    }
 }

@@ -1,4 +1,4 @@
-//! The database, the job's login and its least rights, as an administrator makes them.
+//! The database, the logins of a pipeline and their roles, as an administrator makes them.
 
 use etl_core::Result;
 use etl_core::sink::Statement;
@@ -7,6 +7,9 @@ use super::quote::{name, text};
 
 /// The role that holds the job's rights.
 pub const ROLE: &str = "etl_writer";
+
+/// The role of who only reads the state tables, to serve metrics.
+pub const READER: &str = "etl_reader";
 
 /// Creates the database, in the administrator's session in `master`.
 ///
@@ -19,8 +22,8 @@ pub fn create_database(database: &str) -> Result<Statement> {
     })
 }
 
-/// Creates the job's login, or gives it the password that the pipeline file has now: rotating a
-/// password is changing the secret and running this. In `master`; `@P1` is the password.
+/// Creates a login, or gives it the password that its secret has now: rotating a password is
+/// changing the secret and running this. In `master`; `@P1` is the password.
 ///
 /// CREATE LOGIN takes no parameters, so the text is put together on the server, where the
 /// password's quotes are doubled; it never stands in a statement that we write down.
@@ -47,12 +50,13 @@ EXEC(@sql);"
     })
 }
 
-/// Makes the login a user of the database with the job's role, in that database.
+/// Makes the login a user of the database with a role, in that database.
 ///
 /// # Errors
 /// `Config` for a bad name.
-pub fn create_user(login: &str, state_schema: &str) -> Result<Vec<Statement>> {
-    let (quoted, literal, role) = (name(login)?, text(login), name(ROLE)?);
+pub fn create_user(login: &str, role: &str, state_schema: &str) -> Result<Vec<Statement>> {
+    let (quoted, literal) = (name(login)?, text(login));
+    let (quoted_role, role_literal) = (name(role)?, text(role));
     let statement = |name: String, text: String| Statement { name, text };
     Ok(vec![
         statement(
@@ -72,14 +76,13 @@ pub fn create_user(login: &str, state_schema: &str) -> Result<Vec<Statement>> {
             ),
         ),
         statement(
-            format!("create role {ROLE}"),
-            format!("IF DATABASE_PRINCIPAL_ID({}) IS NULL CREATE ROLE {role};", text(ROLE)),
+            format!("create role {role}"),
+            format!("IF DATABASE_PRINCIPAL_ID({role_literal}) IS NULL CREATE ROLE {quoted_role};"),
         ),
         statement(
-            format!("add {login} to role {ROLE}"),
+            format!("add {login} to role {role}"),
             format!(
-                "IF COALESCE(IS_ROLEMEMBER({}, {literal}), 0) = 0 ALTER ROLE {role} ADD MEMBER {quoted};",
-                text(ROLE)
+                "IF COALESCE(IS_ROLEMEMBER({role_literal}, {literal}), 0) = 0 ALTER ROLE {quoted_role} ADD MEMBER {quoted};"
             ),
         ),
     ])

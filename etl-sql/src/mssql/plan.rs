@@ -231,19 +231,30 @@ pub fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Sta
         (Mode::Upsert, false) => "SELECT, INSERT, UPDATE",
         (Mode::Upsert, true) => "SELECT, INSERT, UPDATE, DELETE",
     };
-    let grant = |rights: &str, object: &str| {
-        statement(
-            format!("grant {rights} on {object}"),
-            format!("GRANT {rights} ON OBJECT::{object} TO {role};"),
-        )
-    };
     Ok(vec![
-        grant(rights, &target.table.quoted()?),
-        grant("SELECT, UPDATE", &format!("{schema}.[checkpoint]")),
-        grant("SELECT, INSERT, UPDATE", &format!("{schema}.[run]")),
-        grant("SELECT, INSERT, UPDATE, DELETE", &format!("{schema}.[quarantine]")),
-        grant("SELECT", &format!("{schema}.[schema_version]")),
+        grant(rights, &target.table.quoted()?, &role),
+        grant("SELECT, UPDATE", &format!("{schema}.[checkpoint]"), &role),
+        grant("SELECT, INSERT, UPDATE", &format!("{schema}.[run]"), &role),
+        grant("SELECT, INSERT, UPDATE, DELETE", &format!("{schema}.[quarantine]"), &role),
+        grant("SELECT", &format!("{schema}.[schema_version]"), &role),
     ])
+}
+
+/// What may be done by who serves metrics: read the state tables, and no target.
+///
+/// # Errors
+/// `Config` for bad names.
+pub fn reader_grants(state_schema: &str, role: &str) -> Result<Vec<Statement>> {
+    let (schema, role) = (name(state_schema)?, name(role)?);
+    let tables = ["checkpoint", "run", "quarantine", "schema_version"];
+    Ok(tables.map(|table| grant("SELECT", &format!("{schema}.[{table}]"), &role)).to_vec())
+}
+
+fn grant(rights: &str, object: &str, role: &str) -> Statement {
+    statement(
+        format!("grant {rights} on {object} to {role}"),
+        format!("GRANT {rights} ON OBJECT::{object} TO {role};"),
+    )
 }
 
 /// The rights that [`grants`] gives, as (object, right), for `check`.

@@ -73,7 +73,7 @@ fn metrics_are_served_while_it_runs() {
 fn an_address_that_cannot_be_listened_on_is_told() {
     let demo = Demo::new();
     let said = run_with(&demo, &[("ETL_METRICS_ADDR", "nowhere:x")]).expect(64);
-    assert!(said.stderr.contains("--metrics-addr nowhere:x: cannot listen there"), "{said:?}");
+    assert!(said.stderr.contains("metrics address nowhere:x: cannot listen there"), "{said:?}");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_pushgateway_gets_the_run_as_one_group() {
     demo.add(&format!("telemetry: {{ pushgateway: 'http://{}' }}\n", gateway.address));
     run_with(&demo, &[]).expect(0);
     let (head, body) = gateway.requests.recv_timeout(SECOND).unwrap();
-    assert!(head.starts_with("PUT /metrics/job/etl/pipeline/demo HTTP/1.1"), "{head}");
+    assert!(head.starts_with("POST /metrics/job/etl/pipeline/demo HTTP/1.1"), "{head}");
     let body = String::from_utf8(body).unwrap();
     assert!(
         body.contains(r#"etl_runs_total{outcome="success",pipeline="demo",stream="orders"} 1"#),

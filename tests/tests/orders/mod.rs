@@ -4,6 +4,7 @@ mod faults; // kills, two runs at once, a stopped run woken too late, a lost ans
 mod init; // mssql-init: four at once, stopped anywhere, refusals
 mod late; // writers that commit late, and a first load stopped by its deadline
 mod load; // content, incremental runs, a cancelled order
+mod metrics; // the ledger's page, and the login that may only read it
 mod refusals; // what is refused, and what a person is told
 mod shop;
 mod types; // every type of the mapping, by value

@@ -20,7 +20,7 @@ pub(super) struct Shop {
     pub(super) source: postgres::Database,
     pub(super) target: mssql::Database,
     folder: TempDir,
-    login: String,
+    pub(super) login: String,
     /// The password in the pipeline file's target.
     pub(super) password: String,
     /// The pipeline file's content; change it and [`Shop::write`] it.
@@ -87,7 +87,7 @@ impl Shop {
             .unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -138,7 +138,7 @@ impl Shop {
         command
     }
 
-    fn file_path(&self) -> String {
+    pub(super) fn file_path(&self) -> String {
         self.path("orders.yaml").to_string_lossy().into_owned()
     }
 

@@ -3,8 +3,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{MemoryAdmin, MemorySink};
+use crate::connector::Finding;
 use crate::error::Result;
-use crate::sink::{Sink, SinkAdmin};
+use crate::ledger::Ledger;
+use crate::schema::StreamSchema;
+use crate::sink::{Checkpoint, Sink, SinkAdmin, StateChange, Statement};
 use crate::testing::memory_target::MemoryTarget;
 use crate::testing::network::{Conditions, Network};
 use crate::testing::row::CanonicalRow;
@@ -100,4 +103,83 @@ async fn the_contract_catches_a_checkpoint_apart_from_its_rows() {
 #[should_panic(expected = "a_late_claim_of_the_same_run_is_not_taken_for_a_commit")]
 async fn the_contract_catches_a_commit_that_does_not_compare_the_position() {
     contract_with(super::SinkDefect::NoPosition).await;
+}
+
+/// The contract on a ledger whose figures `falsify` changes.
+async fn contract_with_figures(falsify: fn(&mut Ledger)) {
+    struct False(Fixture, fn(&mut Ledger));
+    struct FalseAdmin(MemoryAdmin, fn(&mut Ledger));
+
+    #[async_trait]
+    impl SinkFixture for False {
+        async fn sink(&self) -> Result<Box<dyn Sink>> {
+            self.0.sink().await
+        }
+        async fn admin(&self) -> Result<Box<dyn SinkAdmin>> {
+            Ok(Box::new(FalseAdmin(MemoryAdmin::new(&self.0.0), self.1)))
+        }
+        async fn rows(&self) -> Result<Vec<CanonicalRow>> {
+            self.0.rows().await
+        }
+        async fn ledger(&self) -> Result<Vec<LedgerRow>> {
+            self.0.ledger().await
+        }
+    }
+
+    #[async_trait]
+    impl SinkAdmin for FalseAdmin {
+        fn plan(&self, schema: &StreamSchema) -> Result<Vec<Statement>> {
+            self.0.plan(schema)
+        }
+        async fn prepare(&mut self, schema: &StreamSchema) -> Result<()> {
+            self.0.prepare(schema).await
+        }
+        async fn check(&mut self, schema: &StreamSchema) -> Result<Vec<Finding>> {
+            self.0.check(schema).await
+        }
+        async fn checkpoint(&mut self) -> Result<Option<Checkpoint>> {
+            self.0.checkpoint().await
+        }
+        async fn ledger(&mut self) -> Result<Option<Ledger>> {
+            let mut ledger = self.0.ledger().await?;
+            ledger.iter_mut().for_each(self.1);
+            Ok(ledger)
+        }
+        async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {
+            self.0.change(change).await
+        }
+    }
+
+    let network = Network::new(Conditions::default(), 1);
+    sink_contract(|spec| {
+        let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+        async move { Ok(Box::new(False(Fixture(target), falsify)) as Box<dyn SinkFixture>) }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the_ledger_of_a_pipeline_that_never_ran_has_no_times")]
+async fn the_contract_catches_a_lease_that_is_always_held() {
+    contract_with_figures(|ledger| ledger.lease_held = true).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the_ledger_shows_a_run_at_work_and_its_success")]
+async fn the_contract_catches_rows_that_are_not_counted() {
+    contract_with_figures(|ledger| ledger.rows.reread = 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(
+    expected = "the_ledger_counts_runs_by_their_end_and_failures_since_the_last_success"
+)]
+async fn the_contract_catches_failures_of_all_times() {
+    contract_with_figures(|ledger| ledger.failures_since_success = ledger.runs.failed).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the_ledger_counts_a_killed_run_when_the_next_one_finds_it")]
+async fn the_contract_catches_killed_runs_that_are_forgotten() {
+    contract_with_figures(|ledger| ledger.runs.abandoned = 0).await;
 }

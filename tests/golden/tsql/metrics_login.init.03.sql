@@ -1,0 +1,1 @@
+IF DATABASE_PRINCIPAL_ID(N'etl_reader') IS NULL CREATE ROLE [etl_reader];

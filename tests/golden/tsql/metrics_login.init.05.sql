@@ -1,0 +1,1 @@
+GRANT SELECT ON OBJECT::[etl].[checkpoint] TO [etl_reader];

@@ -1,0 +1,1 @@
+GRANT SELECT ON OBJECT::[etl].[run] TO [etl_reader];

@@ -1,0 +1,1 @@
+GRANT SELECT ON OBJECT::[etl].[quarantine] TO [etl_reader];
