@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-const SOURCES: &[&str] = &["postgres", "sqlite"];
+const SOURCES: &[&str] = &["mssql", "postgres", "sqlite"];
 const TARGETS: &[&str] = &["mssql", "postgres", "sqlite"];
 const COLUMNS: [&str; 6] = ["id", "name", "status", "amount", "active", "updated_at"];
 
@@ -41,7 +41,7 @@ impl Side {
         let (sql, name) = match side {
             Self::Postgres(_) => (POSTGRES, "public.orders"),
             Self::Sqlite(_) => (SQLITE, "orders"),
-            Self::Mssql(_) => panic!("SQL Server is no source yet"),
+            Self::Mssql(_) => (MSSQL, "dbo.orders"),
         };
         side.execute(sql).await;
         (side, name)
@@ -122,6 +122,11 @@ impl Side {
     }
 }
 
+const MSSQL: &str = "CREATE TABLE dbo.orders (id bigint NOT NULL PRIMARY KEY, name nvarchar(80),
+   status nvarchar(20) NOT NULL, amount decimal(18,2), active bit,
+   updated_at datetimeoffset(6) NOT NULL DEFAULT SYSDATETIMEOFFSET(), rv rowversion NOT NULL);
+ CREATE UNIQUE INDEX ix_rv ON dbo.orders (rv);";
+
 const POSTGRES: &str = "CREATE TABLE public.orders (id bigint PRIMARY KEY, name varchar(40),
    status varchar(20) NOT NULL, amount numeric(18,2), active boolean,
    updated_at timestamptz NOT NULL DEFAULT now());
@@ -159,12 +164,22 @@ fn first_rows() -> Vec<Row> {
     rows
 }
 
-fn insert(rows: &[Row]) -> String {
+/// In the words of a kind of source: a text of SQL Server is national, and a truth is a bit.
+fn insert(kind: &str, rows: &[Row]) -> String {
+    let mssql = kind == "mssql";
     let text = |text: Option<&str>| {
-        text.map_or_else(|| "NULL".to_owned(), |text| format!("'{}'", text.replace('\'', "''")))
+        let quote = if mssql { "N'" } else { "'" };
+        text.map_or_else(
+            || "NULL".to_owned(),
+            |text| format!("{quote}{}'", text.replace('\'', "''")),
+        )
     };
     let values = rows.iter().map(|row| {
-        let active = row.active.map_or_else(|| "NULL".to_owned(), |active| active.to_string());
+        let active = match row.active {
+            Some(active) if mssql => u8::from(active).to_string(),
+            Some(active) => active.to_string(),
+            None => "NULL".to_owned(),
+        };
         let (name, status) = (text(row.name.as_deref()), text(row.status.as_deref()));
         // In quotes: SQLite would make a number of it.
         let amount = text(row.amount_text().as_deref());
@@ -190,13 +205,18 @@ async fn run(source: &Side, target: &Side, stream: &Stream) -> RunReport {
 async fn pair(from: &str, to: &str) {
     let (source, name) = Side::source(from).await;
     let (target, object) = Side::target(to).await;
-    let config = json!({
+    let mut config = json!({
         "object": object, "primary_key": ["id"], "select": COLUMNS,
         "cursor": { "column": "updated_at" }, "where": "status = 'confirmed'",
     });
+    if from == "mssql" {
+        config["select"].as_array_mut().unwrap().push("rv".into());
+        config["cursor"]["column"] = "rv".into();
+        config["columns"] = json!({ "updated_at": "datetimeoffset(6)" });
+    }
     let config = serde_json::from_value(config).unwrap();
     let stream = Stream { pipeline: "matrix".to_owned(), name: name.to_owned(), config };
-    source.execute(&insert(&first_rows())).await;
+    source.execute(&insert(from, &first_rows())).await;
 
     let section = target.section();
     let built = (etl_sources::find(from).unwrap().build)(&source.section(), &stream).unwrap();
@@ -222,7 +242,7 @@ async fn pair(from: &str, to: &str) {
         "UPDATE orders SET name = upper(name), amount = NULL WHERE id IN (12, 15)",
         "UPDATE orders SET name = 'name ' WHERE id = 18",
         "UPDATE orders SET status = 'confirmed' WHERE id IN (1, 2)",
-        &insert(&[Row::new(2000), Row::new(2001).status("pending")]),
+        &insert(from, &[Row::new(2000), Row::new(2001).status("pending")]),
     ] {
         source.execute(change).await;
     }
