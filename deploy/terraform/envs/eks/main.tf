@@ -29,8 +29,8 @@ module "namespaces" {
   labels    = local.labels
   # As deploy/overlays/eks: SQL Server has more there.
   quota = each.key != "etl-poc" ? {} : {
-    "requests.memory"  = "12Gi"
-    "limits.memory"    = "12Gi"
+    "requests.memory"  = "20Gi"
+    "limits.memory"    = "20Gi"
     "requests.storage" = "500Gi"
   }
 }
