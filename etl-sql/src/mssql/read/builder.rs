@@ -226,6 +226,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_null_has_no_type_and_a_value_has_one() {
+        let append = |cell, nullable| {
+            let mut builder = Builder::new(&Wire::SmallDateTime.arrow());
+            builder.append(Wire::SmallDateTime, Some(&cell), nullable)
+        };
+        assert!(append(ColumnData::DateTime(None), true).is_ok());
+        assert!(matches!(append(ColumnData::DateTime(None), false), Err(Why::Null)));
+        let other = tiberius::time::DateTime::new(0, 0);
+        assert!(matches!(append(ColumnData::DateTime(Some(other)), true), Err(Why::Type)));
+    }
+
+    #[test]
     fn a_decimal_changes_its_scale_exactly_or_not_at_all() {
         let of = |value, from| Numeric::new_with_scale(value, from);
         assert_eq!(decimal(of(150, 2), 5, 2, 2).ok(), Some(150));
