@@ -1,7 +1,7 @@
 //! What a reviewer would look for in every rendered object, as rules that a program checks.
 //!
 //! A rule looks at all objects of one render and names what it finds. Exceptions stand in
-//! [`exceptions`], each with its reason.
+//! `exceptions.rs`, each with its reason.
 
 mod access;
 mod batch;
