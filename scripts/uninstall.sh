@@ -106,8 +106,8 @@ delete_namespaces() {
 # A class with reclaim policy Retain keeps the disk although its claim is gone.
 say_retained() {
   local retained
-  retained=$(ask get pv -o 'jsonpath={range .items[?(@.status.phase=="Released")]}{.metadata.name}{" "}{.spec.claimRef.namespace}/{.spec.claimRef.name}{"\n"}{end}' |
-    grep -E " ($(paste -sd'|' - <<<"${HERE// /$'\n'}"))/" || true)
+  retained=$(ask get pv -o 'jsonpath={range .items[?(@.spec.persistentVolumeReclaimPolicy=="Retain")]}{.status.phase}{" "}{.metadata.name}{" "}{.spec.claimRef.namespace}/{.spec.claimRef.name}{"\n"}{end}' |
+    sed -n 's/^Released //p' | grep -E " ($(paste -sd'|' - <<<"${HERE// /$'\n'}"))/" || true)
   [ -z "$retained" ] || printf 'These disks remain (reclaim policy Retain). To destroy them, delete each and then its disk:\n%s\n' "$retained"
 }
 

@@ -15,10 +15,13 @@ remove 0
 order 'delete cronjob,job.* -n logging' 'delete namespace etl-poc'
 
 it "--delete-data takes volumes and namespaces"
-FAKE_PVC=$'data-mssql-0 20Gi pvc-1\n' FAKE_PV=$'pvc-1 etl-poc/data-mssql-0\n' remove 0 --delete-data
+FAKE_PVC=$'data-mssql-0 20Gi pvc-1\n' FAKE_PV=$'Bound pvc-2 other/data\nReleased pvc-1 etl-poc/data-mssql-0\n' remove 0 --delete-data
 called 'delete namespace etl-poc'
 said 'DELETE volume etl-poc/data-mssql-0'
+called 'get pv .*persistentVolumeReclaimPolicy=="Retain"'
 said 'These disks remain'
+said 'pvc-1 etl-poc/data-mssql-0'
+said_not 'pvc-2'
 
 it "a dry run says what would go"
 FAKE_PVC=$'data-mssql-0 20Gi pvc-1\n' FAKE_NAMESPACES=yes run 0 scripts/uninstall.sh --dry-run --delete-data
