@@ -6,7 +6,7 @@
 EX_HALFWAY=1 EX_USAGE=64 EX_INPUT=65 EX_UNAVAILABLE=69 EX_TIMEOUT=75 EX_CLUSTER=77
 
 # The oldest server that the manifests are meant for.
-OLDEST_MINOR=31
+OLDEST_MINOR=33
 
 say() { printf '%s\n' "$*"; }
 warn() { printf 'Warning: %s\n' "$*" >&2; }

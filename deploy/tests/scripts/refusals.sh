@@ -18,7 +18,7 @@ it "nobody to ask" && run 77 scripts/apply-all.sh --overlay k3s && said 'there i
 it "a context that is not there" && FAKE_CONTEXTS=other refuses 77 "There is no context 'lab'"
 it "no current context" && FAKE_CURRENT="" run 77 scripts/apply-all.sh --overlay k3s && said 'no current context' && nothing_changed
 it "a cluster that does not answer" && FAKE_DOWN=yes refuses 69 'does not answer' && said 'connection refused'
-it "a server that is too old" && FAKE_MINOR=30 refuses 77 'runs Kubernetes 1.30; 1.31 or later is needed'
+it "a server that is too old" && FAKE_MINOR=32 refuses 77 'runs Kubernetes 1.32; 1.33 or later is needed'
 it "the wrong cluster"
 FAKE_NODES='ip-10-0-0-1|aws:///eu-central-1a/i-0abc|v1.34.1-eks-3025e55|' refuses 77 "Wrong cluster: 'k3s' was expected"
 said 'ip-10-0-0-1 (eks)' && said '--provider eks'
