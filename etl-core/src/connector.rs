@@ -1,5 +1,7 @@
 //! What a registry entry is, and the part of a config that every connector understands.
 
+mod filter_exit;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::error::{Error, Result};
 use crate::schema::Declared;
 use crate::sink::{Sink, SinkAdmin};
 use crate::source::Source;
+
+pub use filter_exit::{FilterExit, SoftDelete};
 
 /// A kind of source: its name in a pipeline file and how to build it.
 #[derive(Clone, Copy)]
@@ -90,6 +94,9 @@ pub struct StreamConfig {
     /// What happens to a row that was carried and no longer passes `where`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_filter_exit: Option<FilterExit>,
+    /// Where `on_filter_exit: soft_delete` marks rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub soft_delete: Option<SoftDelete>,
     /// Declared types of columns, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, String>,
@@ -105,17 +112,6 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// What becomes of a row that leaves the filter: what the file says, else `delete` for
-    /// upserts and `keep` for appends.
-    #[must_use]
-    pub fn filter_exit(&self) -> FilterExit {
-        match (self.on_filter_exit, self.mode) {
-            (Some(exit), Mode::Upsert) => exit,
-            (None, Mode::Upsert) => FilterExit::Delete,
-            (_, Mode::Append) => FilterExit::Keep,
-        }
-    }
-
     /// The declared type of a column.
     ///
     /// # Errors
@@ -165,13 +161,7 @@ impl StreamConfig {
         for column in self.columns.keys() {
             self.declared(column)?;
         }
-        if self.mode == Mode::Append
-            && self.on_filter_exit.is_some_and(|exit| exit != FilterExit::Keep)
-        {
-            return Err(Error::config(
-                "on_filter_exit: in append mode rows are never taken back; use keep",
-            ));
-        }
+        self.validate_exit()?;
         if self.cursor.set_by == SetBy::Application && self.cursor.safety == Safety::Horizon {
             return Err(Error::config(
                 "cursor: safety horizon needs a cursor that the database sets (set_by: database); \
@@ -203,27 +193,6 @@ impl Mode {
         match self {
             Self::Upsert => "upsert",
             Self::Append => "append",
-        }
-    }
-}
-
-/// What becomes of a carried row that no longer passes `where`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FilterExit {
-    /// It is deleted from the target.
-    Delete,
-    /// It stays as it was last carried.
-    Keep,
-}
-
-impl FilterExit {
-    /// The word in a file.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Delete => "delete",
-            Self::Keep => "keep",
         }
     }
 }

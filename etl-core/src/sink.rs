@@ -24,7 +24,8 @@ pub trait Sink: Send {
     /// Connects and checks that the target can take `schema`. Creates nothing in the target.
     ///
     /// # Errors
-    /// `Schema` if the target has other columns, types or keys; `Config` if it is not prepared.
+    /// `Schema` if the target has other columns, types or keys, or rows are to be marked and the
+    /// mark's column is missing, cannot be NULL or is no time; `Config` if it is not prepared.
     async fn open(&mut self, schema: &StreamSchema) -> Result<()>;
 
     /// Takes the pipeline if its lease is free, expired or already ours; bumps the sequence.
@@ -44,6 +45,16 @@ pub trait Sink: Send {
     /// with our run's id and the batch's position, and returns Ok without writing. All three are
     /// compared: a claim of ours that arrives late bumps the sequence too. It waits for an
     /// earlier transaction of ours that is still committing before it looks.
+    ///
+    /// **What a delete does.** Where rows are removed, its row goes, if it is there. Where they are
+    /// marked ([`StreamConfig::mark`](crate::StreamConfig::mark)):
+    /// * The row stays, and the mark's column becomes the time of this commit by the target's
+    ///   clock, in UTC: one time for all rows of a batch.
+    /// * A row that is marked keeps its time, however often its delete is delivered.
+    /// * An upsert of a marked row sets the mark to NULL with the rest of the row, and counts as
+    ///   an update even if all the rest was equal.
+    /// * A delete of a row that is not there writes nothing, since only its key is known.
+    /// * [`Counts::deleted`] is the number of rows that were not marked before.
     ///
     /// # Errors
     /// `Fenced` if another run or a person moved the checkpoint; `Data` if a row cannot be
@@ -207,7 +218,7 @@ pub struct Counts {
     pub inserted: u64,
     /// Rows that were there and differed.
     pub updated: u64,
-    /// Rows that were there and left.
+    /// Rows that were there and left: removed, or newly marked.
     pub deleted: u64,
     /// Upserts of rows that were there already, equal to the last byte.
     pub unchanged: u64,

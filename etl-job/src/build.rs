@@ -152,7 +152,9 @@ pub fn definition(file: &PipelineFile, stream: &Stream) -> Result<Definition> {
         etl_core::connector::OnSpecial::Fail => "fail",
         etl_core::connector::OnSpecial::Null => "null",
     };
-    Ok(Definition::default()
+    let mark = config.mark().map(|column| Definition::default().with("soft_delete", column));
+    Ok(mark
+        .unwrap_or_default()
         .with("mode", config.mode.as_str())
         .with("object", &config.object)
         .with("on_filter_exit", config.filter_exit().as_str())

@@ -12,11 +12,13 @@ mod mssql_source; // the SQL Server source: contract, late commits, types, refus
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
+mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink
 mod tsql; // every statement that we send is its golden file
 
 mod support {
     pub(crate) mod binary; // runs the real program
     pub(crate) mod page; // its page of metrics
+    pub(crate) mod side; // one database of any kind
     pub(crate) mod sweep; // sweeps of a source, and a target in memory
 }

@@ -3,40 +3,26 @@
 //! A connector is one arm in [`Side::source`] or [`Side::target`]; the pairs make themselves.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use etl_core::connector::Stream;
+use etl_core::sink::SinkAdmin;
 use etl_core::testing::{CanonicalRow, Row};
-use etl_core::{Outcome, Pipeline, PipelineOptions, RunReport};
-use etl_tests::{mssql, postgres};
+use etl_core::{Outcome, Pipeline, PipelineOptions, RunReport, Sink, Source, StreamSchema};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row as _};
-use tempfile::TempDir;
+use sqlx::{AssertSqlSafe, Row as _};
 use tokio_util::sync::CancellationToken;
 
-const SOURCES: &[&str] = &["mssql", "postgres", "sqlite"];
-const TARGETS: &[&str] = &["mssql", "postgres", "sqlite"];
+use crate::support::side::Side;
+
+pub(crate) const SOURCES: &[&str] = &["mssql", "postgres", "sqlite"];
+pub(crate) const TARGETS: &[&str] = &["mssql", "postgres", "sqlite"];
 const COLUMNS: [&str; 6] = ["id", "name", "status", "amount", "active", "updated_at"];
 
-/// One database, as source or as target.
-enum Side {
-    Mssql(mssql::Database),
-    Postgres(postgres::Database),
-    Sqlite(TempDir),
-}
-
 impl Side {
-    async fn of(kind: &str) -> Self {
-        match kind {
-            "mssql" => Self::Mssql(mssql::Database::new().await),
-            "postgres" => Self::Postgres(postgres::Database::new().await),
-            "sqlite" => Self::Sqlite(TempDir::new().unwrap()),
-            other => panic!("no test knows {other}"),
-        }
-    }
-
     /// A database with the suites' table `orders`, whose cursor it sets itself, and the stream's
     /// name there.
-    async fn source(kind: &str) -> (Self, &'static str) {
+    pub(crate) async fn source(kind: &str) -> (Self, &'static str) {
         let side = Self::of(kind).await;
         let (sql, name) = match side {
             Self::Postgres(_) => (POSTGRES, "public.orders"),
@@ -48,7 +34,7 @@ impl Side {
     }
 
     /// An empty database, and the target's name there.
-    async fn target(kind: &str) -> (Self, &'static str) {
+    pub(crate) async fn target(kind: &str) -> (Self, &'static str) {
         let object = match kind {
             "mssql" => "dbo.orders",
             "postgres" => "public.orders",
@@ -57,65 +43,52 @@ impl Side {
         (Self::of(kind).await, object)
     }
 
-    fn section(&self) -> Value {
-        match self {
-            Self::Mssql(database) => database.section(),
-            Self::Postgres(database) => database.section(),
-            Self::Sqlite(folder) => {
-                json!({ "type": "sqlite", "path": folder.path().join("side.db") })
-            }
-        }
+    pub(crate) fn built(&self, stream: &Stream) -> Arc<dyn Source> {
+        (etl_sources::find(self.kind()).unwrap().build)(&self.section(), stream).unwrap()
     }
 
-    async fn execute(&self, sql: &str) {
+    /// The shape of a stream that this side is the source of.
+    pub(crate) async fn schema(&self, stream: &Stream) -> StreamSchema {
+        self.built(stream).schema().await.unwrap()
+    }
+
+    pub(crate) fn sink(&self, stream: &Stream) -> Box<dyn Sink> {
+        (etl_sinks::find(self.kind()).unwrap().build)(&self.section(), stream).unwrap()
+    }
+
+    pub(crate) fn admin(&self, stream: &Stream) -> Box<dyn SinkAdmin> {
+        (etl_sinks::find(self.kind()).unwrap().admin)(&self.section(), stream).unwrap()
+    }
+
+    /// What a query yields, all of it text.
+    pub(crate) async fn cells(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self {
-            Self::Mssql(database) => database.run(sql).await,
-            Self::Postgres(database) => database.execute(sql).await,
+            Self::Mssql(database) => database.rows(sql).await,
+            Self::Postgres(database) => {
+                let sql = AssertSqlSafe(sql);
+                let rows = sqlx::query(sql).fetch_all(&mut database.connect().await).await.unwrap();
+                rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
+            }
             Self::Sqlite(_) => {
-                self.sqlite().await.execute(sqlx::raw_sql(AssertSqlSafe(sql))).await.unwrap();
+                let sql = AssertSqlSafe(sql);
+                let rows = sqlx::query(sql).fetch_all(&mut self.sqlite().await).await.unwrap();
+                rows.iter().map(|row| (0..row.len()).map(|at| row.get(at)).collect()).collect()
             }
         }
-    }
-
-    async fn sqlite(&self) -> sqlx::SqliteConnection {
-        let Self::Sqlite(folder) = self else { panic!("not SQLite") };
-        sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(folder.path().join("side.db"))
-            .create_if_missing(true)
-            .connect()
-            .await
-            .unwrap()
     }
 
     /// The rows of `orders` that pass `filter`, by key, as canonical text.
-    async fn rows(&self, filter: &str) -> BTreeMap<String, CanonicalRow> {
-        let cells: Vec<Vec<Option<String>>> = match self {
-            Self::Mssql(database) => {
-                let names = COLUMNS.join("], [");
-                database
-                    .rows(&format!("SELECT [{names}] FROM [dbo].[orders] WHERE {filter};"))
-                    .await
-            }
-            Self::Postgres(database) => {
-                let sql = format!(
-                    r#"SELECT id::text, name, status, amount::text, active::text,
-                       to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-                       FROM public.orders WHERE {filter}"#
-                );
-                let mut connection = database.connect().await;
-                let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
-                rows.unwrap().iter().map(|row| (0..6).map(|at| row.get(at)).collect()).collect()
-            }
-            Self::Sqlite(_) => {
-                let sql = format!(
-                    "SELECT CAST(id AS TEXT), name, status, amount, CASE active WHEN 1 THEN 'true' \
-                     WHEN 0 THEN 'false' END, updated_at FROM orders WHERE {filter}"
-                );
-                let rows =
-                    sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut self.sqlite().await).await;
-                rows.unwrap().iter().map(|row| (0..6).map(|at| row.get(at)).collect()).collect()
-            }
+    pub(crate) async fn rows(&self, filter: &str) -> BTreeMap<String, CanonicalRow> {
+        let columns = match self {
+            Self::Mssql(_) => format!("[{}]", COLUMNS.join("], [")),
+            Self::Postgres(_) => r#"id::text, name, status, amount::text, active::text,
+                to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"#
+                .to_owned(),
+            Self::Sqlite(_) => "CAST(id AS TEXT), name, status, amount, CASE active WHEN 1 THEN \
+                'true' WHEN 0 THEN 'false' END, updated_at"
+                .to_owned(),
         };
+        let cells = self.cells(&format!("SELECT {columns} FROM orders WHERE {filter}")).await;
         let named = |row: Vec<_>| COLUMNS.iter().map(ToString::to_string).zip(row).collect();
         let rows = cells.into_iter().map(|row| (row[0].clone().unwrap(), named(row)));
         rows.collect()
@@ -145,7 +118,7 @@ const SQLITE: &str = "PRAGMA journal_mode = WAL;
  END";
 
 /// The rows that every source has at first.
-fn first_rows() -> Vec<Row> {
+pub(crate) fn first_rows() -> Vec<Row> {
     let mut rows: Vec<_> = (1..=500)
         .map(|id| {
             let status = ["confirmed", "pending", "cancelled"][usize::try_from(id % 3).unwrap()];
@@ -165,7 +138,7 @@ fn first_rows() -> Vec<Row> {
 }
 
 /// In the words of a kind of source: a text of SQL Server is national, and a truth is a bit.
-fn insert(kind: &str, rows: &[Row]) -> String {
+pub(crate) fn insert(kind: &str, rows: &[Row]) -> String {
     let mssql = kind == "mssql";
     let text = |text: Option<&str>| {
         let quote = if mssql { "N'" } else { "'" };
@@ -189,11 +162,8 @@ fn insert(kind: &str, rows: &[Row]) -> String {
     format!("INSERT INTO orders (id, name, status, amount, active) VALUES {values}")
 }
 
-async fn run(source: &Side, target: &Side, stream: &Stream) -> RunReport {
-    let (from, to) = (source.section(), target.section());
-    let kind = |section: &Value| section["type"].as_str().unwrap().to_owned();
-    let from = (etl_sources::find(&kind(&from)).unwrap().build)(&from, stream).unwrap();
-    let to = (etl_sinks::find(&kind(&to)).unwrap().build)(&to, stream).unwrap();
+pub(crate) async fn run(source: &Side, target: &Side, stream: &Stream) -> RunReport {
+    let (from, to) = (source.built(stream), target.sink(stream));
     let limits = etl_core::BatchLimits { rows: 100, bytes: 1 << 20 };
     let options = PipelineOptions { limits, ..PipelineOptions::default() };
     let mut pipeline = Pipeline::new(stream.full_name(), from, Vec::new(), to, options);
@@ -202,7 +172,8 @@ async fn run(source: &Side, target: &Side, stream: &Stream) -> RunReport {
     finished.report
 }
 
-async fn pair(from: &str, to: &str) {
+/// A pair whose target is prepared, with `first_rows` at the source, and its stream.
+pub(crate) async fn prepared(from: &str, to: &str, more: Value) -> (Side, Side, Stream) {
     let (source, name) = Side::source(from).await;
     let (target, object) = Side::target(to).await;
     let mut config = json!({
@@ -214,16 +185,16 @@ async fn pair(from: &str, to: &str) {
         config["cursor"]["column"] = "rv".into();
         config["columns"] = json!({ "updated_at": "datetimeoffset(6)" });
     }
+    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let config = serde_json::from_value(config).unwrap();
     let stream = Stream { pipeline: "matrix".to_owned(), name: name.to_owned(), config };
     source.execute(&insert(from, &first_rows())).await;
+    target.admin(&stream).prepare(&source.schema(&stream).await).await.unwrap();
+    (source, target, stream)
+}
 
-    let section = target.section();
-    let built = (etl_sources::find(from).unwrap().build)(&source.section(), &stream).unwrap();
-    let schema = built.schema().await.unwrap();
-    let mut admin = (etl_sinks::find(to).unwrap().admin)(&section, &stream).unwrap();
-    admin.prepare(&schema).await.unwrap();
-
+async fn pair(from: &str, to: &str) {
+    let (source, target, stream) = prepared(from, to, json!({})).await;
     let confirmed = "status = 'confirmed'";
     let equal = async |after: &str| {
         let (wanted, found) = (source.rows(confirmed).await, target.rows("1 = 1").await);
@@ -249,7 +220,8 @@ async fn pair(from: &str, to: &str) {
     let second = run(&source, &target, &stream).await;
     assert_eq!((second.deleted, second.written), (4, 6), "{from} to {to}: {second:?}");
     equal("the changes").await;
-    assert!(admin.ledger().await.unwrap().is_some_and(|ledger| ledger.runs.success == 2));
+    let ledger = target.admin(&stream).ledger().await;
+    assert!(ledger.unwrap().is_some_and(|ledger| ledger.runs.success == 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

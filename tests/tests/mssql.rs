@@ -27,7 +27,7 @@ impl SinkFixture for Fixture {
     }
 
     async fn rows(&self) -> Result<Vec<CanonicalRow>> {
-        let names = ["id", "name", "status", "amount", "active", "updated_at"];
+        let names = self.spec.columns();
         let object = &self.spec.stream.config.object;
         let sql = format!("SELECT [{}] FROM [dbo].[{object}];", names.join("], ["));
         let rows = self.database.rows(&sql).await;

@@ -87,6 +87,19 @@ fn targets() -> BTreeMap<&'static str, Arc<Target>> {
         ),
         ("long_key", target("dbo.long", &["k.e y"], vec![key("800"), at], json!({}))),
         (
+            "marked",
+            target("dbo.orders", &["id"], every_type(), json!({ "on_filter_exit": "soft_delete" })),
+        ),
+        (
+            "marked_key_only",
+            target(
+                "dbo.ids",
+                &["id"],
+                vec![Field::new("id", DataType::Int64, false)],
+                json!({ "on_filter_exit": "soft_delete", "soft_delete": { "column": "gone ]at" } }),
+            ),
+        ),
+        (
             "key_only",
             target("dbo.ids", &["id"], vec![Field::new("id", DataType::Int64, false)], json!({})),
         ),

@@ -165,7 +165,7 @@ impl MemorySource {
         let records = Row::records(rows)?;
         let Some(filter) = &self.filter else { return Ok(Changes::upserts(records)) };
         let passes = filter.evaluate(&records)?;
-        if self.exit == FilterExit::Delete {
+        if self.exit.is_told() {
             return Changes::new(records, Some(!&passes));
         }
         let kept = arrow::compute::filter_record_batch(&records, &mask(passes))?;

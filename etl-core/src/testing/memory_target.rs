@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod ledger;
+mod mark;
 mod row;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ use crate::testing::sink_contract::LedgerRow;
 pub(in crate::testing) use checkpoint::Check;
 use checkpoint::{Stands, Stored};
 use ledger::RunRow;
+use mark::Mark;
+pub use mark::MarkDefect;
 use row::{key, storable};
 
 /// A server with the target of one stream. Its clock is tokio's, so it can be paused.
@@ -42,6 +45,7 @@ struct Server {
 #[derive(Debug, Default)]
 struct State {
     schema: Option<StreamSchema>,
+    mark: Option<Mark>,
     upserted: BTreeMap<Vec<Option<String>>, CanonicalRow>,
     appended: Vec<CanonicalRow>,
     checkpoint: Stored,
@@ -64,6 +68,12 @@ impl MemoryTarget {
 
     pub(super) fn network(&self) -> &Network {
         &self.0.network
+    }
+
+    /// A moment of this server's clock, in microseconds since 1970 UTC.
+    fn micros(&self, at: Instant) -> i64 {
+        let (wall, born) = self.0.born;
+        wall.saturating_add(i64::try_from((at - born).as_micros()).unwrap_or(i64::MAX))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,7 +173,7 @@ impl MemoryTarget {
                 return Err(Error::fenced("another run or a person moved the checkpoint"));
             }
         }
-        let counts = state.apply(self.mode(), &batch.changes)?;
+        let counts = state.apply(self.mode(), &batch.changes, &self.time_text())?;
         state.reach(batch, fence, &counts);
         Ok(counts)
     }
@@ -173,7 +183,7 @@ impl MemoryTarget {
         let _lock = self.0.pipeline.lock().await;
         let mut state = self.state();
         match state.checkpoint.stands(batch, fence, Check::Full) {
-            Stands::Here => state.apply(self.mode(), &batch.changes),
+            Stands::Here => state.apply(self.mode(), &batch.changes, &self.time_text()),
             Stands::OneFurther => Ok(Counts::default()),
             Stands::Elsewhere => Err(Error::fenced("the checkpoint moved")),
         }
@@ -237,7 +247,7 @@ impl State {
         })
     }
 
-    fn apply(&mut self, mode: Mode, changes: &Changes) -> Result<Counts> {
+    fn apply(&mut self, mode: Mode, changes: &Changes, now: &str) -> Result<Counts> {
         let schema = self.prepared()?.clone();
         let rows = canonical(changes.records())?;
         let upserts = rows.iter().enumerate().filter(|(index, _)| !changes.is_delete(*index));
@@ -251,13 +261,16 @@ impl State {
                     self.appended.push(row);
                 }
                 Mode::Upsert if changes.is_delete(index) => {
-                    counts.deleted += u64::from(self.upserted.remove(&key).is_some());
+                    counts.deleted += u64::from(self.leave(key, row, now));
                 }
-                Mode::Upsert => match self.upserted.insert(key, row.clone()) {
-                    None => counts.inserted += 1,
-                    Some(old) if old == row => counts.unchanged += 1,
-                    Some(_) => counts.updated += 1,
-                },
+                Mode::Upsert => {
+                    let row = self.as_stored(&key, row);
+                    match self.upserted.insert(key, row.clone()) {
+                        None => counts.inserted += 1,
+                        Some(old) if old == row => counts.unchanged += 1,
+                        Some(_) => counts.updated += 1,
+                    }
+                }
             }
         }
         Ok(counts)

@@ -22,7 +22,7 @@ use crate::testing::fault::{Faults, FaultySink, FaultySource};
 use crate::testing::memory_sink::{MemorySink, SinkDefect};
 use crate::testing::memory_source::{MemorySource, SourceDefect};
 use crate::testing::memory_table::MemoryTable;
-use crate::testing::memory_target::MemoryTarget;
+use crate::testing::memory_target::{MarkDefect, MemoryTarget};
 use crate::testing::network::{Conditions, Network};
 
 use plan::Plan;
@@ -34,6 +34,8 @@ pub enum Defect {
     Source(SourceDefect),
     /// In the sink.
     Sink(SinkDefect),
+    /// In how rows are marked that leave.
+    Mark(MarkDefect),
 }
 
 /// What a simulation went through.
@@ -151,7 +153,14 @@ impl World {
     async fn new(plan: Plan, defect: Option<Defect>) -> Result<Arc<Self>> {
         let table = MemoryTable::new();
         let network = Network::new(plan.network, plan.seed);
-        let target = MemoryTarget::new(plan.mode, network);
+        let mut target = MemoryTarget::new(plan.mode, network);
+        if let Some(mark) = plan.stream()?.config.mark() {
+            let defect = match defect {
+                Some(Defect::Mark(defect)) => Some(defect),
+                _ => None,
+            };
+            target = target.marking(mark, defect);
+        }
         let faults = plan.faults();
         let tally = Tally::default();
         let world = Self { plan, defect, table, target, faults, tally };

@@ -8,6 +8,7 @@ mod ledger;
 mod once;
 mod refuse;
 mod session;
+mod soft_delete;
 mod upsert;
 mod values;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::connector::{Mode, Stream};
+use crate::connector::{FilterExit, Mode, Stream};
 use crate::error::Result;
 use crate::schema::StreamSchema;
 use crate::sink::{Sink, SinkAdmin};
@@ -42,7 +43,7 @@ pub trait SinkFixture: Send + Sync {
     async fn admin(&self) -> Result<Box<dyn SinkAdmin>>;
 
     /// Every row that is committed in the target table, in any order, read over a connection
-    /// of its own. Columns and texts as [`CanonicalRow`] says.
+    /// of its own: [`TargetSpec::columns`], texts as [`CanonicalRow`] says.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -106,12 +107,17 @@ pub async fn sink_contract<F>(fresh: impl Fn(TargetSpec) -> F)
 where
     F: Future<Output = Result<Box<dyn SinkFixture>>>,
 {
-    for (mode, cases) in [(Mode::Upsert, upsert_cases()), (Mode::Append, append_cases())] {
+    for (mode, exit, cases) in [
+        (Mode::Upsert, None, upsert_cases()),
+        (Mode::Append, None, append_cases()),
+        (Mode::Upsert, Some(FilterExit::SoftDelete), soft_delete_cases()),
+    ] {
         let target = async || {
-            let spec = TargetSpec::unique(mode)?;
+            let spec = TargetSpec::unique(mode, exit)?;
             Ok(Target::new(fresh(spec.clone()).await?, spec))
         };
-        run_all(&format!("sink_contract ({})", mode.as_str()), &cases, target).await;
+        let exit = exit.map(|exit| format!(", {}", exit.as_str())).unwrap_or_default();
+        run_all(&format!("sink_contract ({}{exit})", mode.as_str()), &cases, target).await;
     }
 }
 
@@ -183,14 +189,41 @@ fn append_cases() -> Vec<Case<Target>> {
     ])
 }
 
+fn soft_delete_cases() -> Vec<Case<Target>> {
+    Vec::from(cases![
+        admin::preparing_twice_changes_nothing,
+        admin::the_check_finds_nothing_wrong_after_preparing,
+        soft_delete::a_row_that_leaves_stays_and_shows_the_targets_time,
+        soft_delete::a_delete_delivered_again_keeps_the_first_time,
+        soft_delete::a_row_that_comes_back_is_unmarked_and_counts_as_updated,
+        soft_delete::the_same_commit_marks_once,
+        drop::a_commit_dropped_anywhere_leaves_all_or_nothing,
+        upsert::a_change_of_letter_case_only_is_an_update,
+        upsert::null_and_empty_are_different_values,
+        upsert::equal_rows_are_left_alone,
+        upsert::deleting_an_absent_row_does_no_harm,
+        values::values_come_back_as_they_were,
+        refuse::after_a_refusal_the_same_sink_goes_on,
+    ])
+}
+
 impl TargetSpec {
+    /// The columns of the target: the stream's, and the one in which rows are marked, if any.
+    #[must_use]
+    pub fn columns(&self) -> Vec<&str> {
+        let columns = self.schema.schema.fields().iter().map(|field| field.name().as_str());
+        columns.chain(self.stream.config.mark()).collect()
+    }
+
     /// A stream whose names nobody else uses.
-    fn unique(mode: Mode) -> Result<Self> {
+    fn unique(mode: Mode, exit: Option<FilterExit>) -> Result<Self> {
         let unique = Uuid::new_v4().simple().to_string();
         let name: String = unique.chars().take(12).collect();
         let config = serde_json::json!({
             "object": format!("orders_{name}"),
             "mode": mode,
+            "on_filter_exit": exit,
+            "soft_delete": exit.map(|_| serde_json::json!({ "column": "Deleted at" })),
             "primary_key": ["id"],
             "cursor": { "column": "updated_at" },
             "select": ["id", "name", "status", "amount", "active", "updated_at"],

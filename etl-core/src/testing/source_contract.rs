@@ -127,6 +127,7 @@ fn all_cases() -> Vec<Case<World>> {
         resume::rows_read_again_are_counted,
         resume::a_row_deleted_half_way_breaks_nothing,
         filter::a_row_that_leaves_the_filter_is_deleted_and_may_come_back,
+        filter::a_row_to_be_marked_is_a_delete_as_well,
         filter::a_row_that_leaves_the_filter_stays_where_the_config_says_so,
         filter::a_row_for_which_the_filter_is_null_is_not_carried,
         transaction::rows_of_an_open_transaction_arrive_after_it_commits,

@@ -279,11 +279,11 @@ SELECT @inserted AS [inserted];",
     ))
 }
 
-/// Delete, update what differs, insert what is new; or, in append mode, insert.
+/// Delete or mark, update what differs, insert what is new; or, in append mode, insert.
 fn apply(target: &Target) -> Result<String> {
     let mut sql = String::new();
     if target.mode == Mode::Upsert {
-        sql.push_str(&delete(target)?);
+        sql.push_str(&leave(target)?);
         sql.push_str(&update(target)?);
     }
     sql.push_str(&insert(target)?);
@@ -298,29 +298,40 @@ fn join(target: &Target) -> Result<String> {
     Ok(parts.join(" AND "))
 }
 
-fn delete(target: &Target) -> Result<String> {
-    if !target.deletes {
-        return Ok(String::new());
-    }
-    Ok(format!(
-        "DELETE t FROM {} AS t INNER JOIN {STAGE} AS s ON {} WHERE s.[__delete] = 1;
-SET @deleted = @@ROWCOUNT;
-",
-        target.table.quoted()?,
-        join(target)?
-    ))
+/// What the stage's deletes do. The clock is looked at once per statement: one time for a batch.
+fn leave(target: &Target) -> Result<String> {
+    let (table, join) = (target.table.quoted()?, join(target)?);
+    let what = match &target.mark {
+        Some(mark) => {
+            let mark = name(mark)?;
+            format!(
+                "UPDATE t SET t.{mark} = SYSUTCDATETIME()
+  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1 AND t.{mark} IS NULL"
+            )
+        }
+        None if target.deletes => format!(
+            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1"
+        ),
+        None => return Ok(String::new()),
+    };
+    Ok(format!("{what};\nSET @deleted = @@ROWCOUNT;\n"))
 }
 
 fn update(target: &Target) -> Result<String> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    if others.is_empty() {
-        return Ok(String::new());
-    }
-    let sets = others
+    let mut sets = others
         .iter()
         .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
         .collect::<Result<Vec<_>>>()?;
-    let differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
+    let mut differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
+    if let Some(mark) = &target.mark {
+        let mark = name(mark)?;
+        sets.push(format!("t.{mark} = NULL"));
+        differs.push(format!("t.{mark} IS NOT NULL"));
+    }
+    if sets.is_empty() {
+        return Ok(String::new());
+    }
     Ok(format!(
         "UPDATE t SET {}
   FROM {} AS t INNER JOIN {STAGE} AS s ON {}
@@ -359,9 +370,14 @@ fn differs(column: &Column) -> Result<String> {
 
 fn insert(target: &Target) -> Result<String> {
     let table = target.table.quoted()?;
-    let names =
+    let mut names =
         target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
-    let staged: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
+    let mut staged: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
+    if let Some(mark) = &target.mark {
+        // Said, because the column may have a default.
+        names.push(name(mark)?);
+        staged.push("NULL".to_owned());
+    }
     let new = match target.mode {
         Mode::Append => String::new(),
         Mode::Upsert => {

@@ -19,8 +19,8 @@ pub struct Statements {
     pub create_stage: String,
     /// Takes the rows into the stage.
     pub copy: String,
-    /// Deletes, in `upsert` mode and where rows may leave.
-    pub delete: Option<String>,
+    /// Deletes or marks rows that left, in `upsert` mode and where rows may leave.
+    pub leave: Option<String>,
     /// Updates what differs, in `upsert` mode and where there is more than a key.
     pub update: Option<String>,
     /// Inserts what is new; in `append` mode, all of it.
@@ -37,7 +37,7 @@ impl Statements {
         Ok(Self {
             create_stage: create_stage(target)?,
             copy: copy(target)?,
-            delete: (upsert && target.deletes).then(|| delete(target)).transpose()?,
+            leave: if upsert { leave(target)? } else { None },
             update: if upsert { update(target)? } else { None },
             insert: insert(target)?,
         })
@@ -47,7 +47,7 @@ impl Statements {
     /// need what a deleted one had in another unique index.
     #[must_use]
     pub fn apply(&self) -> String {
-        let before = self.delete.iter().chain(&self.update);
+        let before = self.leave.iter().chain(&self.update);
         before.chain([&self.insert]).map(String::as_str).collect::<Vec<_>>().join(";\n")
     }
 }
@@ -95,22 +95,37 @@ fn join(target: &Target) -> Result<String> {
     Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
 }
 
-fn delete(target: &Target) -> Result<String> {
-    Ok(format!(
-        "DELETE FROM {} AS t USING {STAGE} AS s WHERE s.\"{DELETE_FLAG}\" AND {}",
-        target.table.quoted()?,
-        join(target)?
-    ))
+/// What the stage's deletes do. One time for a batch: that at which this request arrived.
+fn leave(target: &Target) -> Result<Option<String>> {
+    let (table, join) = (target.table.quoted()?, join(target)?);
+    Ok(match &target.mark {
+        Some(mark) => {
+            let mark = name(mark)?;
+            Some(format!(
+                "UPDATE {table} AS t SET {mark} = statement_timestamp()
+  FROM {STAGE} AS s
+ WHERE s.\"{DELETE_FLAG}\" AND {join}
+   AND t.{mark} IS NULL"
+            ))
+        }
+        None => target.deletes.then(|| {
+            format!(
+                "DELETE FROM {table} AS t USING {STAGE} AS s WHERE s.\"{DELETE_FLAG}\" AND {join}"
+            )
+        }),
+    })
 }
 
 fn update(target: &Target) -> Result<Option<String>> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    if others.is_empty() {
+    let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)?));
+    let mut sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
+    let mut differs =
+        others.iter().map(|column| differs(column, "s")).collect::<Result<Vec<_>>>()?;
+    unmark(target, &mut sets, &mut differs)?;
+    if sets.is_empty() {
         return Ok(None);
     }
-    let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)?));
-    let sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
-    let differs = others.iter().map(|column| differs(column, "s")).collect::<Result<Vec<_>>>()?;
     Ok(Some(format!(
         "UPDATE {} AS t SET {}
   FROM {STAGE} AS s
@@ -121,6 +136,16 @@ fn update(target: &Target) -> Result<Option<String>> {
         join(target)?,
         differs.join("\n     OR ")
     )))
+}
+
+/// A row that is written is no longer marked, and was changed if it was.
+fn unmark(target: &Target, sets: &mut Vec<String>, differs: &mut Vec<String>) -> Result<()> {
+    if let Some(mark) = &target.mark {
+        let mark = name(mark)?;
+        sets.push(format!("{mark} = NULL"));
+        differs.push(format!("t.{mark} IS NOT NULL"));
+    }
+    Ok(())
 }
 
 /// Whether the target's value differs from that of the row `new`: texts by their bytes whatever
@@ -148,7 +173,13 @@ fn differs(column: &Column, new: &str) -> Result<String> {
 
 fn insert(target: &Target) -> Result<String> {
     let table = target.table.quoted()?;
-    let values = target.columns.iter().map(staged).collect::<Result<Vec<_>>>()?;
+    let mut names = names(target)?;
+    let mut values = target.columns.iter().map(staged).collect::<Result<Vec<_>>>()?;
+    if let Some(mark) = &target.mark {
+        // Said, because the column may have a default.
+        names.push(name(mark)?);
+        values.push("NULL".to_owned());
+    }
     let (new, conflict) = match target.mode {
         Mode::Append => (String::new(), String::new()),
         Mode::Upsert => (
@@ -160,7 +191,7 @@ fn insert(target: &Target) -> Result<String> {
         "INSERT INTO {table} AS t ({})
 SELECT {} FROM {STAGE} AS s
  WHERE NOT s.\"{DELETE_FLAG}\"{new}{conflict}",
-        names(target)?.join(", "),
+        names.join(", "),
         values.join(", ")
     ))
 }
@@ -170,12 +201,14 @@ SELECT {} FROM {STAGE} AS s
 fn on_conflict(target: &Target) -> Result<String> {
     let key = key_list(target)?;
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    if others.is_empty() {
+    let set = |column: &&Column| name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"));
+    let mut sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
+    let mut differs =
+        others.iter().map(|column| differs(column, "EXCLUDED")).collect::<Result<Vec<_>>>()?;
+    unmark(target, &mut sets, &mut differs)?;
+    if sets.is_empty() {
         return Ok(format!("\nON CONFLICT ({key}) DO NOTHING"));
     }
-    let set = |column: &&Column| name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"));
-    let sets = others.iter().map(set).collect::<Result<Vec<_>>>()?.join(", ");
-    let differs =
-        others.iter().map(|column| differs(column, "EXCLUDED")).collect::<Result<Vec<_>>>()?;
-    Ok(format!("\nON CONFLICT ({key}) DO UPDATE SET {sets}\n WHERE {}", differs.join(" OR ")))
+    let (sets, differs) = (sets.join(", "), differs.join(" OR "));
+    Ok(format!("\nON CONFLICT ({key}) DO UPDATE SET {sets}\n WHERE {differs}"))
 }

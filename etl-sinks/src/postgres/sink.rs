@@ -265,7 +265,7 @@ pub(super) async fn apply(
 ) -> Result<Counts> {
     let mut done = session.run(&statements.apply(), doing).await?.into_iter();
     let mut next = |sent: bool| if sent { done.next().unwrap_or(0) } else { 0 };
-    let deleted = next(statements.delete.is_some());
+    let deleted = next(statements.leave.is_some());
     let updated = next(statements.update.is_some());
     let inserted = next(true);
     let upserts = batch.changes.len() - batch.changes.delete_count();

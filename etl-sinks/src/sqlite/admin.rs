@@ -69,7 +69,9 @@ impl SqliteAdmin {
 #[async_trait]
 impl SinkAdmin for SqliteAdmin {
     fn plan(&self, schema: &StreamSchema) -> Result<Vec<Statement>> {
-        plan::statements(schema, &self.settings.table, self.settings.stream.config.mode)
+        let config = &self.settings.stream.config;
+        let mark = config.mark_beside(schema)?;
+        plan::statements(schema, &self.settings.table, config.mode, mark.as_deref())
     }
 
     async fn prepare(&mut self, schema: &StreamSchema) -> Result<()> {

@@ -147,7 +147,9 @@ pub(super) fn check_target(
     schema: &StreamSchema,
     found: &table::Table,
 ) -> Result<()> {
-    let differences = plan::differences(schema, found, settings.stream.config.mode)
+    let config = &settings.stream.config;
+    let mark = config.mark_beside(schema)?;
+    let differences = plan::differences(schema, found, config.mode, mark.as_deref())
         .context(|| settings.name.clone())?;
     if differences.is_empty() {
         return Ok(());

@@ -25,7 +25,8 @@ pub(super) struct Target {
     pub(super) schema: StreamSchema,
     pub(super) null_specials: bool,
     create_stage: String,
-    delete: String,
+    /// Removes rows that left, or marks them.
+    leave: String,
     /// Absent if there is nothing beside the key.
     update: Option<String>,
     insert: String,
@@ -40,7 +41,6 @@ impl Target {
         if columns.len() > MOST_COLUMNS {
             return Err(Error::config(format!("{}: too many columns for SQLite", schema.name)));
         }
-        let all = quote::names("", &columns)?;
         let (mut stage, mut staged, mut differs, mut set) = (vec![], vec![], vec![], vec![]);
         let (mut keys, mut key_stage, mut joined) = (vec![], vec![], vec![]);
         for (index, field) in schema.schema.fields().iter().enumerate() {
@@ -58,21 +58,33 @@ impl Target {
                 differs.push(format!("t.{name} COLLATE BINARY IS NOT s.c{index}"));
             }
         }
+        let left = format!(
+            "({}) IN (SELECT {} FROM temp.etl_stage WHERE d = 1)",
+            keys.join(", "),
+            key_stage.join(", ")
+        );
+        let mark = settings.stream.config.mark_beside(schema)?;
+        let mark = mark.map(|mark| quote::name(&mark)).transpose()?;
+        let mut all = quote::names("", &columns)?;
+        if let Some(mark) = &mark {
+            set.push(format!("{mark} = NULL"));
+            differs.push(format!("t.{mark} IS NOT NULL"));
+            // Said, because the column may have a default.
+            all = format!("{all}, {mark}");
+            staged.push("NULL".to_owned());
+        }
         let (stage, staged, joined) = (stage.join(", "), staged.join(", "), joined.join(" AND "));
-        let (keys, key_stage) = (keys.join(", "), key_stage.join(", "));
         Ok(Self {
             name: schema.name.clone(),
             schema: schema.clone(),
             null_specials: settings.stream.config.on_special
                 == etl_core::connector::OnSpecial::Null,
             create_stage: format!(
-                "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {stage}, PRIMARY KEY \
-                 ({key_stage})) WITHOUT ROWID"
+                "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {stage}, PRIMARY KEY ({})) \
+                 WITHOUT ROWID",
+                key_stage.join(", ")
             ),
-            delete: format!(
-                "DELETE FROM main.{table} AS t WHERE ({keys}) IN (SELECT {key_stage} FROM \
-                 temp.etl_stage WHERE d = 1)"
-            ),
+            leave: leave(&table, mark.as_deref(), &left),
             update: (!set.is_empty()).then(|| {
                 format!(
                     "UPDATE main.{table} AS t SET {} FROM temp.etl_stage AS s WHERE s.d = 0 AND \
@@ -87,6 +99,18 @@ impl Target {
             ),
             append: format!("INSERT INTO main.{table} ({all}) VALUES "),
         })
+    }
+}
+
+/// What the stage's deletes do to the rows that are `left`. SQLite looks at its clock once per
+/// statement: one time for a batch.
+fn leave(table: &str, mark: Option<&str>, left: &str) -> String {
+    match mark {
+        Some(mark) => format!(
+            "UPDATE main.{table} AS t SET {mark} = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now') WHERE \
+             t.{mark} IS NULL AND {left}"
+        ),
+        None => format!("DELETE FROM main.{table} AS t WHERE {left}"),
     }
 }
 
@@ -117,7 +141,7 @@ pub(super) async fn apply(
         return Ok(counts);
     }
     if rows.deletes() > 0 {
-        counts.deleted = run(session, target.delete.clone(), "deleting rows").await?;
+        counts.deleted = run(session, target.leave.clone(), "taking rows back").await?;
     }
     let upserts = rows.len() - rows.deletes();
     if upserts > 0 {
@@ -195,15 +219,16 @@ mod tests {
 
     use arrow::datatypes::{DataType, Field, Schema};
     use etl_core::connector::Stream;
+    use etl_sql::sqlite::plan;
     use serde_json::json;
     use sqlx::{Connection, SqliteConnection};
 
     use super::*;
 
-    fn target(key: &[&str]) -> (Settings, StreamSchema) {
+    fn target(key: &[&str], exit: &str) -> (Settings, StreamSchema) {
         let config = json!({
             "object": "orders", "primary_key": key, "select": ["a", "b", "c"],
-            "cursor": { "column": "c" },
+            "cursor": { "column": "c" }, "on_filter_exit": exit,
         });
         let stream = Stream {
             pipeline: "p".to_owned(),
@@ -225,16 +250,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_is_looked_up_in_the_target_and_never_the_other_way_round() {
-        for key in [&["a"][..], &["a", "b"], &["b"]] {
-            let (settings, schema) = target(key);
+        let keys = [&["a"][..], &["a", "b"], &["b"]];
+        for (key, exit) in keys.into_iter().flat_map(|key| [(key, "delete"), (key, "soft_delete")])
+        {
+            let (settings, schema) = target(key, exit);
             let statements = Target::new(&settings, &schema).unwrap();
             let mut c = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-            let mode = etl_core::connector::Mode::Upsert;
-            for statement in etl_sql::sqlite::plan::statements(&schema, "orders", mode).unwrap() {
+            let config = &settings.stream.config;
+            let plan = plan::statements(&schema, "orders", config.mode, config.mark()).unwrap();
+            for statement in plan {
                 c.execute(AssertSqlSafe(statement.text)).await.unwrap();
             }
             c.execute(AssertSqlSafe(statements.create_stage)).await.unwrap();
-            for text in [statements.delete, statements.update.unwrap(), statements.insert] {
+            for text in [statements.leave, statements.update.unwrap(), statements.insert] {
                 let explain = format!("EXPLAIN QUERY PLAN {text}");
                 let plan: Vec<(i64, i64, i64, String)> =
                     sqlx::query_as(AssertSqlSafe(explain)).fetch_all(&mut c).await.unwrap();

@@ -22,7 +22,9 @@ pub struct Bounds {
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
 fn select(plan: &Plan, table: &TableName, top: &str) -> Result<String> {
     let mut columns: Vec<_> = plan.columns.iter().map(|mapped| mapped.expression.clone()).collect();
-    if let (Some(filter), FilterExit::Delete) = (&plan.filter, plan.exit) {
+    if let Some(filter) = &plan.filter
+        && plan.exit.is_told()
+    {
         columns.push(format!("CASE WHEN {filter} THEN 1 ELSE 0 END"));
     }
     Ok(format!("SELECT {top}{} FROM {}", columns.join(", "), table.quoted()?))
@@ -30,7 +32,7 @@ fn select(plan: &Plan, table: &TableName, top: &str) -> Result<String> {
 
 /// Whether [`sweep`] yields a last column that says whether the row passes the filter.
 pub(super) fn tells_passing(plan: &Plan) -> bool {
-    plan.filter.is_some() && plan.exit == FilterExit::Delete
+    plan.filter.is_some() && plan.exit.is_told()
 }
 
 /// A statement that makes the server look at the select list and the filter, and reads nothing.

@@ -23,7 +23,9 @@ pub(super) struct Bounds {
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
 pub(super) fn select(plan: &Plan, table: &TableName) -> Result<String> {
     let mut columns = plan.columns.iter().map(Mapped::expression).collect::<Result<Vec<_>>>()?;
-    if let (Some(filter), FilterExit::Delete) = (&plan.filter, plan.exit) {
+    if let Some(filter) = &plan.filter
+        && plan.exit.is_told()
+    {
         columns.push(format!("({filter}) IS TRUE"));
     }
     Ok(format!("SELECT {} FROM {}", columns.join(", "), table.quoted()?))
@@ -31,7 +33,7 @@ pub(super) fn select(plan: &Plan, table: &TableName) -> Result<String> {
 
 /// Whether [`select`] yields a last column that says whether the row passes the filter.
 pub(super) fn tells_passing(plan: &Plan) -> bool {
-    plan.filter.is_some() && plan.exit == FilterExit::Delete
+    plan.filter.is_some() && plan.exit.is_told()
 }
 
 /// The sweep's statement: a range of the cursor, in a total order that an index on the cursor,

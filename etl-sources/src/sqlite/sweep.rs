@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use etl_core::connector::{FilterExit, Mode};
+use etl_core::connector::Mode;
 use etl_core::error::{Error, Result};
 use etl_core::{Batch, BatchLimits, Changes, Progress};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
@@ -282,13 +282,11 @@ impl View<'_> {
         let Some(filter) = &self.settings.filter else { return Ok(Changes::upserts(records)) };
         debug_assert_eq!(records.schema_ref(), &self.shape.stream.schema);
         let passes = filter.evaluate(&records)?;
-        match self.settings.stream.config.filter_exit() {
-            FilterExit::Delete => Changes::new(records, Some(!&passes)),
-            FilterExit::Keep => {
-                let kept = filter_record_batch(&records, &BooleanArray::new(passes, None))?;
-                Ok(Changes::upserts(kept))
-            }
+        if self.settings.stream.config.filter_exit().is_told() {
+            return Changes::new(records, Some(!&passes));
         }
+        let kept = filter_record_batch(&records, &BooleanArray::new(passes, None))?;
+        Ok(Changes::upserts(kept))
     }
 }
 

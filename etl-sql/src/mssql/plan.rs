@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::own;
 use super::quote::{name, text};
-use super::target::{Column, MAX_CLUSTERED_BYTES, Target};
+use super::target::{Column, MARK_TYPE, MAX_CLUSTERED_BYTES, Target};
 use super::types::BINARY_COLLATION;
 
 /// One change of the state tables; never edited once released, only followed by another.
@@ -173,6 +173,9 @@ fn create_target(target: &Target) -> Result<Statement> {
     let mut lines = Vec::new();
     for column in &target.columns {
         lines.push(format!("  {}", column_definition(column)?));
+    }
+    if let Some(mark) = &target.mark {
+        lines.push(format!("  {} {MARK_TYPE} NULL", name(mark)?));
     }
     if target.mode == Mode::Upsert {
         lines.push(format!("  {}", primary_key(target)?));

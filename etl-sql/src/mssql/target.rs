@@ -39,8 +39,10 @@ pub struct Target {
     pub columns: Vec<Column>,
     /// How rows are written.
     pub mode: Mode,
-    /// Whether rows may leave.
+    /// Whether rows may be removed.
     pub deletes: bool,
+    /// Where rows that leave are marked instead, the column for the time.
+    pub mark: Option<String>,
     /// Whether others insert too.
     pub foreign_writers: bool,
 }
@@ -74,7 +76,8 @@ impl Target {
             table: TableName::parse(&config.object)?,
             columns,
             mode: config.mode,
-            deletes: config.filter_exit() != FilterExit::Keep,
+            deletes: config.filter_exit() == FilterExit::Delete,
+            mark: config.mark_beside(schema)?,
             foreign_writers: config.foreign_writers,
         };
         if target.mode == Mode::Upsert {
@@ -134,14 +137,23 @@ impl Target {
             let there = CatalogColumn::read(row)?;
             match found.columns.iter_mut().find(|column| there.is(&column.name)) {
                 Some(column) => wrong.extend(there.merge_into(column)),
+                None if self.mark.as_ref().is_some_and(|mark| there.is(mark)) => {
+                    wrong.extend(there.unfit_mark());
+                }
                 None => wrong.extend(there.unwanted()),
             }
         }
-        for column in &self.columns {
-            let names = rows.iter().map(CatalogColumn::read).collect::<Result<Vec<_>>>()?;
-            if !names.iter().any(|there| there.is(&column.name)) {
-                wrong.push(format!("column {} ({}) is missing", column.name, column.sql_type));
-            }
+        let there = rows.iter().map(CatalogColumn::read).collect::<Result<Vec<_>>>()?;
+        let missing = |name: &str| !there.iter().any(|there| there.is(name));
+        for column in self.columns.iter().filter(|column| missing(&column.name)) {
+            wrong.push(format!("column {} ({}) is missing", column.name, column.sql_type));
+        }
+        if let Some(mark) = self.mark.as_ref().filter(|mark| missing(mark)) {
+            wrong.push(format!(
+                "column {mark}, in which rows that leave are marked, is missing; ALTER TABLE {table} \
+                 ADD {} {MARK_TYPE} NULL",
+                name(mark)?
+            ));
         }
         if self.mode == Mode::Upsert {
             wrong.extend(self.key_mismatch(connection, &table, &doing).await?);
@@ -188,6 +200,9 @@ impl Target {
 const MAX_INDEX_BYTES: u32 = 1700;
 /// The key of a clustered index takes at most this many bytes.
 pub const MAX_CLUSTERED_BYTES: u32 = 900;
+
+/// The type of the column in which rows are marked: UTC, as all times of ours.
+pub const MARK_TYPE: SqlType = SqlType::DateTime2(6);
 
 /// One row per column of the table `@P1` (quoted).
 pub const COLUMNS: &str = "\
@@ -267,6 +282,26 @@ impl CatalogColumn {
             }
         }
         wrong
+    }
+
+    /// Why rows cannot be marked in it.
+    fn unfit_mark(&self) -> Option<String> {
+        let time =
+            matches!(self.sql_type, Some(SqlType::DateTime2(_) | SqlType::DateTimeOffset(_)));
+        (!time || !self.nullable || self.filled_by_server).then(|| {
+            format!(
+                "column {}, in which rows that leave are marked, is {}{}; it must be {MARK_TYPE} NULL",
+                self.name,
+                self.type_text,
+                if self.filled_by_server {
+                    ", filled by the server"
+                } else if self.nullable {
+                    ""
+                } else {
+                    " NOT NULL"
+                }
+            )
+        })
     }
 
     /// What is wrong with a column that the stream does not fill.

@@ -191,6 +191,9 @@ fn create_target(target: &Target) -> Result<Statement> {
         let null = if column.nullable { "" } else { " NOT NULL" };
         lines.push(format!("      {} {}{null}", name(&column.name)?, column.declared));
     }
+    if let Some(mark) = &target.mark {
+        lines.push(format!("      {} timestamptz", name(mark)?));
+    }
     if target.mode == Mode::Upsert {
         lines.push(format!("      PRIMARY KEY ({})", key_list(target)?));
     }

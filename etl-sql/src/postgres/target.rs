@@ -45,8 +45,10 @@ pub struct Target {
     pub columns: Vec<Column>,
     /// How rows are written.
     pub mode: Mode,
-    /// Whether rows may leave.
+    /// Whether rows may be removed.
     pub deletes: bool,
+    /// Where rows that leave are marked instead, the column for the time.
+    pub mark: Option<String>,
     /// Whether others insert too.
     pub foreign_writers: bool,
 }
@@ -82,7 +84,8 @@ impl Target {
             table: TableName::parse(&config.object)?,
             columns: columns.map_err(|error| error.context(&schema.name))?,
             mode: config.mode,
-            deletes: config.filter_exit() != FilterExit::Keep,
+            deletes: config.filter_exit() == FilterExit::Delete,
+            mark: config.mark_beside(schema)?,
             foreign_writers: config.foreign_writers,
         })
     }
@@ -117,7 +120,8 @@ impl Target {
             }
         }
         for there in &table.columns {
-            let wanted = self.columns.iter().any(|column| column.name == there.name);
+            let wanted = self.columns.iter().any(|column| column.name == there.name)
+                || self.mark.as_ref() == Some(&there.name);
             let fills_itself =
                 !there.not_null || there.default.is_some() || there.generated || there.identity;
             if !wanted && !fills_itself {
@@ -126,6 +130,9 @@ impl Target {
                     there.name
                 ));
             }
+        }
+        if let Some(mark) = &self.mark {
+            wrong.extend(self.unfit_mark(mark, table.column(mark))?);
         }
         if self.mode == Mode::Upsert {
             wrong.extend(self.key_mismatch(&table));
@@ -138,6 +145,34 @@ impl Target {
              or declare other types under columns",
             wrong.join("; ")
         )))
+    }
+
+    /// Why rows cannot be marked in a column.
+    fn unfit_mark(&self, mark: &str, there: Option<&catalog::Column>) -> Result<Option<String>> {
+        let Some(there) = there else {
+            return Ok(Some(format!(
+                "column {mark}, in which rows that leave are marked, is missing; ALTER TABLE {} ADD \
+                 {} timestamptz",
+                self.table.quoted()?,
+                name(mark)?
+            )));
+        };
+        let time = matches!(SqlType::from_catalog(there), Some(SqlType::TimestampTz(_)));
+        let filled = there.generated || there.identity;
+        Ok((!time || there.not_null || filled).then(|| {
+            format!(
+                "column {mark}, in which rows that leave are marked, is {}{}; it must be \
+                 timestamptz and take NULL",
+                there.declared,
+                if filled {
+                    ", filled by the server"
+                } else if there.not_null {
+                    " NOT NULL"
+                } else {
+                    ""
+                }
+            )
+        }))
     }
 
     fn key_mismatch(&self, table: &Table) -> Option<String> {

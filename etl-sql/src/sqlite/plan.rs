@@ -48,17 +48,26 @@ CREATE TABLE IF NOT EXISTS etl_run (
   UNIQUE (name, run_id)
 )";
 
-/// The statements of `prepare`, in order. Each may run on a file that is prepared already.
+/// The declared type of the column in which rows are marked.
+const MARK_TYPE: &str = "TIMESTAMPTZ_TEXT";
+
+/// The statements of `prepare`, in order. Each may run on a file that is prepared already. Rows
+/// that leave are marked in the column `mark`, if there is one.
 ///
 /// # Errors
 /// `Schema` if a column has no form in SQLite.
-pub fn statements(stream: &StreamSchema, object: &str, mode: Mode) -> Result<Vec<Statement>> {
+pub fn statements(
+    stream: &StreamSchema,
+    object: &str,
+    mode: Mode,
+    mark: Option<&str>,
+) -> Result<Vec<Statement>> {
     let statement = |name: &str, text: String| Statement { name: name.to_owned(), text };
     let name = quote::text(&stream.name);
     Ok(vec![
         statement("state table etl_checkpoint", CHECKPOINT.to_owned()),
         statement("state table etl_run", RUN.to_owned()),
-        statement(&format!("target table {object}"), target(stream, object, mode)?),
+        statement(&format!("target table {object}"), target(stream, object, mode, mark)?),
         statement(
             &format!("checkpoint row {}", stream.name),
             format!(
@@ -71,7 +80,7 @@ pub fn statements(stream: &StreamSchema, object: &str, mode: Mode) -> Result<Vec
 }
 
 /// The target table. Upserts find their rows by its primary key; appended versions have none.
-fn target(stream: &StreamSchema, object: &str, mode: Mode) -> Result<String> {
+fn target(stream: &StreamSchema, object: &str, mode: Mode, mark: Option<&str>) -> Result<String> {
     let table = quote::name(quote::table("object", object)?)?;
     let rowid = mode == Mode::Upsert && single_integer_key(stream)?;
     let mut parts = Vec::new();
@@ -82,6 +91,9 @@ fn target(stream: &StreamSchema, object: &str, mode: Mode) -> Result<String> {
         let not_null = if key || !field.is_nullable() { " NOT NULL" } else { "" };
         let primary = if key && rowid { " PRIMARY KEY" } else { "" };
         parts.push(format!("  {} {declared}{not_null}{primary}", quote::name(field.name())?));
+    }
+    if let Some(mark) = mark {
+        parts.push(format!("  {} {MARK_TYPE}", quote::name(mark)?));
     }
     if mode == Mode::Upsert && !rowid {
         parts.push(format!("  PRIMARY KEY ({})", quote::names("", &stream.key)?));
@@ -105,7 +117,12 @@ fn single_integer_key(stream: &StreamSchema) -> Result<bool> {
 ///
 /// # Errors
 /// `Schema` if a column has no form in SQLite.
-pub fn differences(stream: &StreamSchema, table: &Table, mode: Mode) -> Result<Vec<String>> {
+pub fn differences(
+    stream: &StreamSchema,
+    table: &Table,
+    mode: Mode,
+    mark: Option<&str>,
+) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for field in stream.schema.fields() {
         let name = field.name();
@@ -126,9 +143,12 @@ pub fn differences(stream: &StreamSchema, table: &Table, mode: Mode) -> Result<V
             found.push(format!("column {name} is NOT NULL, but the stream's may be NULL"));
         }
     }
+    if let Some(mark) = mark {
+        found.extend(unfit_mark(mark, table)?);
+    }
     for column in &table.columns {
-        let ours =
-            stream.schema.fields().iter().any(|f| f.name().eq_ignore_ascii_case(&column.name));
+        let mut ours = stream.schema.fields().iter().map(|field| field.name().as_str()).chain(mark);
+        let ours = ours.any(|name| name.eq_ignore_ascii_case(&column.name));
         if !ours && !column.nullable && column.default.is_none() && !column.generated {
             found.push(format!(
                 "column {} is NOT NULL without a default, and the stream has no such column",
@@ -138,6 +158,27 @@ pub fn differences(stream: &StreamSchema, table: &Table, mode: Mode) -> Result<V
     }
     found.extend(key_difference(stream, table, mode));
     Ok(found)
+}
+
+/// Why rows cannot be marked in a column.
+fn unfit_mark(mark: &str, table: &Table) -> Result<Option<String>> {
+    let Some(column) = table.column(mark) else {
+        return Ok(Some(format!(
+            "column {mark}, in which rows that leave are marked, is missing; ALTER TABLE {} ADD {} \
+             {MARK_TYPE}",
+            quote::name(&table.name)?,
+            quote::name(mark)?
+        )));
+    };
+    let takes = column.nullable && !column.generated && types::keeps(&column.declared, MARK_TYPE);
+    Ok((!takes).then(|| {
+        format!(
+            "column {mark}, in which rows that leave are marked, is {}{}; it must be {MARK_TYPE}, \
+             take NULL and not be computed",
+            if column.declared.is_empty() { "undeclared" } else { &column.declared },
+            if column.nullable { "" } else { " NOT NULL" }
+        )
+    }))
 }
 
 fn key_difference(stream: &StreamSchema, table: &Table, mode: Mode) -> Option<String> {
@@ -183,16 +224,16 @@ mod tests {
 
     #[test]
     fn an_upsert_target_has_the_key_as_its_primary_key() {
-        let text = target(&stream(&["id"]), "orders", Mode::Upsert).unwrap();
+        let text = target(&stream(&["id"]), "orders", Mode::Upsert, None).unwrap();
         assert!(text.contains("\"id\" INTEGER NOT NULL PRIMARY KEY"), "{text}");
         assert!(text.contains("\"amount\" DECIMAL_TEXT(18,2)\n"), "{text}");
-        let text = target(&stream(&["id", "part"]), "orders", Mode::Upsert).unwrap();
+        let text = target(&stream(&["id", "part"]), "orders", Mode::Upsert, None).unwrap();
         assert!(text.contains("PRIMARY KEY (\"id\", \"part\")\n) WITHOUT ROWID"), "{text}");
     }
 
     #[test]
     fn an_append_target_has_no_key() {
-        let text = target(&stream(&["id"]), "orders", Mode::Append).unwrap();
+        let text = target(&stream(&["id"]), "orders", Mode::Append, None).unwrap();
         assert!(!text.contains("PRIMARY KEY"), "{text}");
     }
 }

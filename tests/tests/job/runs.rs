@@ -156,3 +156,36 @@ fn a_deadline_ends_a_run_between_batches() {
     assert_eq!(summary["outcome"], "stopped", "{said:?}");
     assert_eq!(demo.run().expect(0).last()["outcome"], "success");
 }
+
+#[tokio::test]
+async fn rows_that_leave_are_marked_and_come_back() {
+    let demo = Demo::new();
+    demo.edit("on_filter_exit: delete", "on_filter_exit: soft_delete");
+    let said = demo.run().expect(65);
+    assert!(said.stderr.contains("ADD \\\"_deleted_at\\\" TIMESTAMPTZ_TEXT"), "{}", said.stderr);
+    demo.edit("pipeline: demo", "pipeline: marked");
+    demo.edit("object: orders", "object: marked");
+    run(&["prepare", &demo.file()]).expect(0);
+    let first = demo.run().expect(0).last();
+    let count = async |filter: &str| {
+        let sql = format!("SELECT count(*) FROM marked WHERE _deleted_at {filter}");
+        let count = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+        count.fetch_one(&mut demo.target().await).await.unwrap()
+    };
+    let all: i64 = count("IS NULL").await;
+    assert_eq!(first["written"].as_i64(), Some(all));
+    let change = async |sql: &str| {
+        let changed = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+        changed.execute(&mut demo.source().await).await.unwrap();
+    };
+    change("UPDATE orders SET status = 'cancelled' WHERE status = 'confirmed' AND id % 3 = 0")
+        .await;
+    let left = demo.run().expect(0).last();
+    let gone: i64 = count("BETWEEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-2 minutes') AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").await;
+    assert!(gone > 0 && left["deleted"].as_i64() == Some(gone), "{left}");
+    assert_eq!(count("IS NULL").await + gone, all);
+    change("UPDATE orders SET status = 'confirmed' WHERE status = 'cancelled' AND id % 3 = 0")
+        .await;
+    demo.run().expect(0);
+    assert_eq!(count("IS NOT NULL").await, 0);
+}

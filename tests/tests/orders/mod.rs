@@ -7,4 +7,5 @@ mod load; // content, incremental runs, a cancelled order
 mod metrics; // the ledger's page, and the login that may only read it
 mod refusals; // what is refused, and what a person is told
 mod shop;
+mod soft_delete; // cancelled orders are marked, without the right to delete
 mod types; // every type of the mapping, by value

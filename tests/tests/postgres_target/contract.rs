@@ -39,15 +39,17 @@ impl SinkFixture for Fixture {
     }
 
     async fn rows(&self) -> Result<Vec<CanonicalRow>> {
+        let mark = self.spec.stream.config.mark().map(|mark| format!("\"{mark}\""));
         let sql = format!(
-            "SELECT id::text, name, status, amount::text, active::text, {} AS updated_at FROM public.{}",
+            "SELECT id::text, name, status, amount::text, active::text, {} AS updated_at {} FROM public.{}",
             instant("updated_at"),
+            mark.map(|mark| format!(", {} AS {mark}", instant(&mark))).unwrap_or_default(),
             self.spec.stream.config.object
         );
-        let names = ["id", "name", "status", "amount", "active", "updated_at"];
+        let names = self.spec.columns();
         let canonical = |row: &PgRow| {
             let cell = |name: &str| Ok((name.to_owned(), row.try_get(name).map_err(failed)?));
-            names.into_iter().map(cell).collect()
+            names.iter().copied().map(cell).collect()
         };
         self.query(sql).await?.iter().map(canonical).collect()
     }

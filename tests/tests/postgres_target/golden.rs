@@ -59,6 +59,19 @@ fn targets() -> BTreeMap<&'static str, Target> {
         ("keep", target(&key, fields(), json!({ "on_filter_exit": "keep" }))),
         ("append", target(&key, fields(), json!({ "mode": "append" }))),
         ("found_shared", found),
+        (
+            "marked_shared",
+            target(
+                &key,
+                fields(),
+                json!({ "on_filter_exit": "soft_delete", "foreign_writers": true }),
+            ),
+        ),
+        ("marked_key_only", {
+            let mark = json!({ "column": "gone \"at" });
+            let marked = json!({ "on_filter_exit": "soft_delete", "soft_delete": mark });
+            target(&["id"], ids.clone(), marked)
+        }),
         ("key_only", target(&["id"], ids, json!({}))),
     ])
 }

@@ -7,4 +7,5 @@ mod operate; // prepare, rights, check, ledger, settings of a transaction
 mod orders; // the real program: from SQLite and from Postgres, changed and changed again
 mod refusals; // tables and values that are refused, by name
 mod shop;
+mod soft_delete; // cancelled orders are marked, without the right to delete
 mod values; // every type there and back; what counts as a difference

@@ -38,17 +38,17 @@ impl SinkFixture for Target {
     }
 
     async fn rows(&self) -> Result<Vec<CanonicalRow>> {
+        let mark = self.spec.stream.config.mark();
         let statement = format!(
             "SELECT CAST(id AS TEXT) AS id, name, status, amount, CASE active WHEN 1 THEN 'true' \
-             WHEN 0 THEN 'false' END AS active, updated_at FROM {}",
+             WHEN 0 THEN 'false' END AS active, updated_at {} FROM {}",
+            mark.map(|mark| format!(", [{mark}]")).unwrap_or_default(),
             self.spec.stream.config.object
         );
         let rows = self.file.connect().await.fetch_all(AssertSqlSafe(statement)).await;
         let canonical = |row: SqliteRow| {
-            ["id", "name", "status", "amount", "active", "updated_at"]
-                .into_iter()
-                .map(|name| Ok((name.to_owned(), row.try_get(name).map_err(failed)?)))
-                .collect()
+            let columns = self.spec.columns().into_iter();
+            columns.map(|name| Ok((name.to_owned(), row.try_get(name).map_err(failed)?))).collect()
         };
         rows.map_err(failed)?.into_iter().map(canonical).collect()
     }

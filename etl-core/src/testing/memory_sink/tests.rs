@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::schema::StreamSchema;
 use crate::sink::{Checkpoint, Sink, SinkAdmin, StateChange, Statement};
-use crate::testing::memory_target::MemoryTarget;
+use crate::testing::memory_target::{MarkDefect, MemoryTarget};
 use crate::testing::network::{Conditions, Network};
 use crate::testing::row::CanonicalRow;
-use crate::testing::sink_contract::{LedgerRow, SinkFixture, sink_contract};
+use crate::testing::sink_contract::{LedgerRow, SinkFixture, TargetSpec, sink_contract};
 
 struct Fixture(MemoryTarget);
 
@@ -34,9 +34,18 @@ impl SinkFixture for Fixture {
     }
 }
 
-async fn contract_over(network: Network) {
+/// The target that a case wants, which marks rows with `defect`.
+fn target(spec: &TargetSpec, network: &Network, defect: Option<MarkDefect>) -> MemoryTarget {
+    let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+    match spec.stream.config.mark() {
+        Some(mark) => target.marking(mark, defect),
+        None => target,
+    }
+}
+
+async fn contract_over(network: Network, defect: Option<MarkDefect>) {
     sink_contract(|spec| {
-        let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+        let target = target(&spec, &network, defect);
         async move { Ok(Box::new(Fixture(target)) as Box<dyn SinkFixture>) }
     })
     .await;
@@ -44,13 +53,14 @@ async fn contract_over(network: Network) {
 
 #[tokio::test(start_paused = true)]
 async fn the_memory_sink_keeps_the_contract() {
-    contract_over(Network::new(Conditions::default(), 1)).await;
+    contract_over(Network::new(Conditions::default(), 1), None).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_memory_sink_keeps_the_contract_over_a_slow_network() {
     let (delay, work) = (Duration::from_millis(40), Duration::from_millis(200));
-    contract_over(Network::new(Conditions { delay, work, ..Conditions::default() }, 2)).await;
+    let conditions = Conditions { delay, work, ..Conditions::default() };
+    contract_over(Network::new(conditions, 2), None).await;
 }
 
 /// The contract on a sink with `defect`.
@@ -75,7 +85,7 @@ async fn contract_with(defect: super::SinkDefect) {
 
     let network = Network::new(Conditions::default(), 1);
     sink_contract(|spec| {
-        let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+        let target = target(&spec, &network, None);
         async move { Ok(Box::new(Defective(Fixture(target), defect)) as Box<dyn SinkFixture>) }
     })
     .await;
@@ -103,6 +113,35 @@ async fn the_contract_catches_a_checkpoint_apart_from_its_rows() {
 #[should_panic(expected = "a_late_claim_of_the_same_run_is_not_taken_for_a_commit")]
 async fn the_contract_catches_a_commit_that_does_not_compare_the_position() {
     contract_with(super::SinkDefect::NoPosition).await;
+}
+
+/// The contract on a target that marks rows wrongly.
+async fn contract_marking(defect: MarkDefect) {
+    contract_over(Network::new(Conditions::default(), 1), Some(defect)).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_delete_delivered_again_keeps_the_first_time")]
+async fn the_contract_catches_a_mark_whose_time_changes() {
+    contract_marking(MarkDefect::TimeAnew).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_row_that_comes_back_is_unmarked_and_counts_as_updated")]
+async fn the_contract_catches_a_mark_that_stays() {
+    contract_marking(MarkDefect::Stays).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_row_that_leaves_stays_and_shows_the_targets_time")]
+async fn the_contract_catches_a_row_that_is_removed() {
+    contract_marking(MarkDefect::Removes).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "deleting_an_absent_row_does_no_harm")]
+async fn the_contract_catches_a_row_that_is_made_to_be_marked() {
+    contract_marking(MarkDefect::Invents).await;
 }
 
 /// The contract on a ledger whose figures `falsify` changes.
@@ -152,7 +191,7 @@ async fn contract_with_figures(falsify: fn(&mut Ledger)) {
 
     let network = Network::new(Conditions::default(), 1);
     sink_contract(|spec| {
-        let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+        let target = target(&spec, &network, None);
         async move { Ok(Box::new(False(Fixture(target), falsify)) as Box<dyn SinkFixture>) }
     })
     .await;

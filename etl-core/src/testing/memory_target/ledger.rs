@@ -25,10 +25,7 @@ impl MemoryTarget {
         let state = self.state();
         state.schema.as_ref()?;
         let now = Instant::now();
-        let (wall, born) = self.0.born;
-        let micros = |at: Instant| {
-            wall.saturating_add(i64::try_from((at - born).as_micros()).unwrap_or(i64::MAX))
-        };
+        let micros = |at: Instant| self.micros(at);
         let worked = || state.ledger.iter().rev().filter(|run| run.row.outcome != "skipped");
         let success = state.ledger.iter().rposition(|run| run.row.outcome == "success");
         let last = success.map(|index| &state.ledger[index]);
@@ -42,7 +39,7 @@ impl MemoryTarget {
             source_horizon_micros: last.and_then(|run| run.row.horizon_micros),
             last_run_micros: worked().next().map(|run| micros(run.started)),
             last_run_duration: told.and_then(|run| Some(run.finished? - run.started)),
-            checkpoint_micros: state.checkpoint.changed_at.map_or(wall, micros),
+            checkpoint_micros: state.checkpoint.changed_at.map_or(self.0.born.0, micros),
             lease_held: state.checkpoint.lease_until.is_some_and(|until| until > now),
             runs,
             rows,

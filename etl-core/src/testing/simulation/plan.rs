@@ -24,6 +24,8 @@ pub(super) struct Plan {
     pub(super) latency: Duration,
     pub(super) network: Conditions,
     lease: Duration,
+    /// Whether rows that leave are marked.
+    pub(super) marks: bool,
     /// Scales every chance of a fault: some worlds are quiet.
     trouble: f64,
 }
@@ -35,9 +37,10 @@ impl Plan {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let trouble = *random.choice(&[0.0, 0.3, 1.0, 1.0, 2.0]).unwrap_or(&1.0);
+        let mode = if random.bool() { Mode::Upsert } else { Mode::Append };
         Self {
             seed,
-            mode: if random.bool() { Mode::Upsert } else { Mode::Append },
+            mode,
             filter: random.bool().then_some(CONFIRMED),
             keys: random.i64(4..=24),
             life: Duration::from_secs(random.u64(40..=160)),
@@ -53,6 +56,8 @@ impl Plan {
             },
             lease: Duration::from_secs(random.u64(3..=8)),
             trouble,
+            // The last dice: the others fall as they did before there was this one.
+            marks: random.bool() && mode == Mode::Upsert,
         }
     }
 
@@ -80,6 +85,7 @@ impl Plan {
             "cursor": { "column": "updated_at", "guard": "1s" },
             "select": ["id", "name", "status", "amount", "active", "updated_at"],
             "where": self.filter,
+            "on_filter_exit": self.marks.then_some("soft_delete"),
         });
         let config = serde_json::from_value(config)
             .map_err(|error| Error::internal("the simulation's stream").with_source(error))?;

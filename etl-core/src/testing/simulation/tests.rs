@@ -1,6 +1,7 @@
 use super::{Defect, Stats, Violation, simulate, simulate_with};
 use crate::testing::memory_sink::SinkDefect;
 use crate::testing::memory_source::SourceDefect;
+use crate::testing::memory_target::MarkDefect;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -108,4 +109,14 @@ fn a_commit_that_does_not_compare_the_run_is_found() {
 #[test]
 fn a_late_claim_taken_for_a_commit_is_found() {
     found(Defect::Sink(SinkDefect::NoPosition), 600);
+}
+
+#[test]
+fn a_row_that_comes_back_and_stays_marked_is_found() {
+    found(Defect::Mark(MarkDefect::Stays), 100);
+}
+
+#[test]
+fn a_mark_on_a_row_that_never_was_is_found() {
+    found(Defect::Mark(MarkDefect::Invents), 100);
 }

@@ -27,14 +27,27 @@ fn text(rows: impl IntoIterator<Item = Row>) -> Result<Vec<CanonicalRow>, String
     crate::testing::canonical(&records).map_err(internal)
 }
 
-/// The target holds exactly what the source holds and the filter lets through.
+/// The target holds exactly what the source holds and the filter lets through. Where rows are
+/// marked when they leave, the others are marked, and each was let through once.
 fn equal_by_content(world: &World) -> Result<(), String> {
+    let stream = world.plan.stream().map_err(internal)?;
+    let (mut found, mut marked) = (Vec::new(), Vec::new());
+    for mut row in world.target.rows() {
+        let mark = stream.config.mark().and_then(|column| row.remove(column)).flatten();
+        if mark.is_some() { marked.push(row) } else { found.push(row) }
+    }
     let by_id = |rows: Vec<CanonicalRow>| {
         rows.into_iter().map(|row| (row["id"].clone(), row)).collect::<BTreeMap<_, _>>()
     };
     let source = world.table.rows().into_values().filter(|row| passes(world, row));
     let expected = by_id(text(source)?);
-    let found = by_id(world.target.rows());
+    let found = by_id(found);
+    let ever = text(world.table.versions().into_iter().filter(|row| passes(world, row)))?;
+    for row in marked {
+        if !ever.contains(&row) || expected.contains_key(&row["id"]) {
+            return Err(format!("a row is marked that did not leave: {row:?}"));
+        }
+    }
     for (id, row) in &expected {
         match found.get(id) {
             None => return Err(format!("row {id:?} is lost: {row:?}")),

@@ -82,9 +82,18 @@ impl Target {
         checkpoint.ok_or_else(|| Error::internal("the pipeline has no checkpoint"))
     }
 
-    /// The rows in the target, in an order that can be compared.
+    /// The column in which rows are marked, if they are.
+    pub(super) fn mark(&self) -> Option<&str> {
+        self.spec.stream.config.mark()
+    }
+
+    /// The rows in the target, in an order that can be compared. A mark is shown where there is
+    /// one.
     pub(super) async fn rows(&self) -> Result<Vec<CanonicalRow>> {
         let mut rows = self.fixture.rows().await?;
+        for row in &mut rows {
+            row.retain(|column, value| Some(column.as_str()) != self.mark() || value.is_some());
+        }
         rows.sort();
         Ok(rows)
     }

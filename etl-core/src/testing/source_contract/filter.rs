@@ -20,10 +20,19 @@ async fn filtered(world: &World, filter: &str, exit: FilterExit) -> Result<Arc<d
 pub(super) async fn a_row_that_leaves_the_filter_is_deleted_and_may_come_back(
     world: &World,
 ) -> Check {
+    leaves_and_comes_back(world, FilterExit::Delete).await
+}
+
+/// Removing or marking is the sink's business.
+pub(super) async fn a_row_to_be_marked_is_a_delete_as_well(world: &World) -> Check {
+    leaves_and_comes_back(world, FilterExit::SoftDelete).await
+}
+
+async fn leaves_and_comes_back(world: &World, exit: FilterExit) -> Check {
     world.insert(1..=4).await?;
     world.fixture.write(&[Change::Insert(Row::new(5).status("cancelled"))]).await?;
     world.fixture.settle().await?;
-    let source = filtered(world, CONFIRMED, FilterExit::Delete).await?;
+    let source = filtered(world, CONFIRMED, exit).await?;
     let mut batches = sweep(&source, None, rows(2)).await?;
     let mut applied = Applied::of(&batches)?;
     let four: Vec<_> = (1..=4).map(Row::new).collect();
