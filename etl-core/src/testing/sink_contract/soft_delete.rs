@@ -29,6 +29,7 @@ impl Target {
         let mut rows = self.rows().await?;
         if let Some(mark) = self.mark() {
             rows.iter_mut().for_each(|row| drop(row.remove(mark)));
+            rows.sort();
         }
         Ok(rows)
     }

@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT, UPDATE ON OBJECT::[dbo].[ids] TO [etl_writer];
