@@ -65,7 +65,7 @@ impl Columns {
             })
             .collect();
         side.execute(&format!(
-            "INSERT INTO {} SELECT g, now() + g * interval '1 millisecond', {} \
+            "INSERT INTO {} SELECT g, now() - interval '1 hour' + g * interval '1 millisecond', {} \
              FROM generate_series({first}, {last}) AS g",
             table(side),
             values.join(", ")
@@ -146,8 +146,12 @@ async fn through_all(first: usize) {
     let [key, at, decides, text, ..] = columns.0.map(|name| quoted(&stops[0], name));
     let source = table(&stops[0]);
     for change in [
-        format!("UPDATE {source} SET {decides} = NULL, {at} = now() WHERE {key} = 1"),
-        format!("UPDATE {source} SET {text} = 'changed', {at} = now() WHERE {key} IN (2, 3, 4)"),
+        format!(
+            "UPDATE {source} SET {decides} = NULL, {at} = {at} + interval '1 min' WHERE {key} = 1"
+        ),
+        format!(
+            "UPDATE {source} SET {text} = 'changed', {at} = {at} + interval '1 min' WHERE {key} IN (2, 3, 4)"
+        ),
     ] {
         stops[0].execute(&change).await;
     }
