@@ -77,7 +77,7 @@ impl Stream {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// The target object, such as `dbo.orders`.
+    /// The target object, such as `dbo.orders`; a part that holds a dot is quoted as in its SQL.
     pub object: String,
     /// How rows are written.
     #[serde(default)]

@@ -129,6 +129,15 @@ pub struct Statement {
     pub text: String,
 }
 
+impl Statement {
+    /// The name on one line, for a comment in a script: a name of a table may hold a line's end.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let line = |c: char| if c.is_control() || "\u{2028}\u{2029}".contains(c) { ' ' } else { c };
+        self.name.chars().map(line).collect()
+    }
+}
+
 /// A change that an operator makes to a checkpoint.
 #[derive(Debug, Clone)]
 pub enum StateChange {

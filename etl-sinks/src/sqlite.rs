@@ -48,7 +48,7 @@ impl Settings {
         let config: Config = section("target", value)?;
         config.validate().context(|| "target")?;
         let object = format!("streams.{}.object", stream.name);
-        let table = quote::table(&object, &stream.config.object)?.to_owned();
+        let table = quote::table(&object, &stream.config.object)?;
         if table.eq_ignore_ascii_case("etl_checkpoint") || table.eq_ignore_ascii_case("etl_run") {
             return Err(Error::config(format!("{object}: {table} is a state table of ours")));
         }

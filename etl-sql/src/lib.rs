@@ -5,6 +5,8 @@
 
 #[cfg(feature = "mssql")]
 pub mod mssql;
+#[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
+mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

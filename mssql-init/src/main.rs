@@ -41,7 +41,7 @@ async fn prepare(cli: &Cli) -> Result<()> {
                 &format!(
                     "-- {}. {} (in {place})\n{}\nGO\n",
                     index + 1,
-                    statement.name,
+                    statement.title(),
                     statement.text
                 ),
             );

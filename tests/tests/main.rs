@@ -9,6 +9,7 @@ mod job; // the real program, from its command line to its exit code
 mod matrix; // any source with any sink, by content
 mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has
 mod mssql_source; // the SQL Server source: contract, late commits, types, refusals, pairs
+mod names; // names that SQL stumbles over: 64 of them, and 30 in one table, there and back
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target

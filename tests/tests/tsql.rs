@@ -211,7 +211,7 @@ fn all_statements() -> BTreeMap<String, String> {
         all.insert(format!("{name}.stage"), sent.create_stage);
         all.insert(format!("{name}.commit"), sent.commit);
         if let Some(column) = target.columns.iter().find(|column| !column.key) {
-            let fill = bulk::fill_statement(statements::STAGE, &target, column).unwrap();
+            let fill = bulk::fill_statement(statements::STAGE, &target, column);
             all.insert(format!("{name}.fill_stage"), fill);
         }
         all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());

@@ -28,7 +28,7 @@ async fn one(file: &PipelineFile, stream: &Stream, plan: bool, output: Output) -
     let mut admin = file.build_admin(stream)?;
     if plan {
         for statement in admin.plan(&schema)? {
-            output.print(&statement, &format!("-- {}\n{}\n", statement.name, statement.text));
+            output.print(&statement, &format!("-- {}\n{}\n", statement.title(), statement.text));
         }
         return Ok(());
     }

@@ -3,6 +3,7 @@
 
 use etl_core::Result;
 use etl_core::connector::Mode;
+use etl_sql::mssql::bulk::DELETE_FLAG;
 use etl_sql::mssql::error::own;
 use etl_sql::mssql::quote::{name, text};
 use etl_sql::mssql::target::{Column, MAX_CLUSTERED_BYTES, Target};
@@ -41,7 +42,7 @@ impl Statements {
 }
 
 fn create_stage(target: &Target) -> Result<String> {
-    let mut lines = vec!["  [__delete] bit NOT NULL".to_owned()];
+    let mut lines = vec![format!("  {DELETE_FLAG} bit NOT NULL")];
     for column in &target.columns {
         let staged = column.sql_type.staged();
         // tempdb has the server's collation, the target may have another: without a stated one
@@ -52,19 +53,16 @@ fn create_stage(target: &Target) -> Result<String> {
             (false, _) => String::new(),
         };
         let null = if column.key { "NOT NULL" } else { "NULL" };
-        lines.push(format!("  {} {staged}{collation} {null}", name(&column.name)?));
+        lines.push(format!("  {} {staged}{collation} {null}", column.staged));
     }
     if target.mode == Mode::Upsert {
         // As the target's own key: a clustered index takes fewer bytes.
         let clustered = target.key_bytes()? <= MAX_CLUSTERED_BYTES;
         let kind = if clustered { "CLUSTERED" } else { "NONCLUSTERED" };
-        lines.push(format!("  UNIQUE {kind} ({})", key_list(target)?));
+        let key: Vec<_> = target.key().map(|column| column.staged.as_str()).collect();
+        lines.push(format!("  UNIQUE {kind} ({})", key.join(", ")));
     }
     Ok(format!("CREATE TABLE {STAGE} (\n{}\n);", lines.join(",\n")))
-}
-
-fn key_list(target: &Target) -> Result<String> {
-    Ok(target.key().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?.join(", "))
 }
 
 /// Takes the pipeline: one row back if it is ours now. `@P1` name, `@P2` run, `@P3` lease in
@@ -291,11 +289,13 @@ fn apply(target: &Target) -> Result<String> {
 }
 
 fn join(target: &Target) -> Result<String> {
-    let parts = target
-        .key()
-        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
-        .collect::<Result<Vec<_>>>()?;
+    let parts = target.key().map(assigned).collect::<Result<Vec<_>>>()?;
     Ok(parts.join(" AND "))
+}
+
+/// `t.[name] = s.[c0]`: in a condition and in a SET.
+fn assigned(column: &Column) -> Result<String> {
+    name(&column.name).map(|name| format!("t.{name} = s.{}", column.staged))
 }
 
 /// What the stage's deletes do. The clock is looked at once per statement: one time for a batch.
@@ -306,11 +306,11 @@ fn leave(target: &Target) -> Result<String> {
             let mark = name(mark)?;
             format!(
                 "UPDATE t SET t.{mark} = SYSUTCDATETIME()
-  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1 AND t.{mark} IS NULL"
+  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1 AND t.{mark} IS NULL"
             )
         }
         None if target.deletes => format!(
-            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1"
+            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1"
         ),
         None => return Ok(String::new()),
     };
@@ -319,10 +319,7 @@ fn leave(target: &Target) -> Result<String> {
 
 fn update(target: &Target) -> Result<String> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    let mut sets = others
-        .iter()
-        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
-        .collect::<Result<Vec<_>>>()?;
+    let mut sets = others.iter().copied().map(assigned).collect::<Result<Vec<_>>>()?;
     let mut differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
     if let Some(mark) = &target.mark {
         let mark = name(mark)?;
@@ -335,7 +332,7 @@ fn update(target: &Target) -> Result<String> {
     Ok(format!(
         "UPDATE t SET {}
   FROM {} AS t INNER JOIN {STAGE} AS s ON {}
- WHERE s.[__delete] = 0 AND (
+ WHERE s.{DELETE_FLAG} = 0 AND (
       {});
 SET @updated = @@ROWCOUNT;
 ",
@@ -349,8 +346,7 @@ SET @updated = @@ROWCOUNT;
 /// Whether a staged value differs from the target's, decided on bytes and never by collation.
 /// A value that became NULL in a column that does not take it never gets here.
 fn differs(column: &Column) -> Result<String> {
-    let name = name(&column.name)?;
-    let (s, t) = (format!("s.{name}"), format!("t.{name}"));
+    let (s, t) = (format!("s.{}", column.staged), format!("t.{}", name(&column.name)?));
     let unequal = match column.sql_type {
         SqlType::NVarChar(_) => format!(
             "{s} COLLATE {BINARY_COLLATION} <> {t} COLLATE {BINARY_COLLATION} OR DATALENGTH({s}) <> DATALENGTH({t})"
@@ -372,7 +368,8 @@ fn insert(target: &Target) -> Result<String> {
     let table = target.table.quoted()?;
     let mut names =
         target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
-    let mut staged: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
+    let mut staged: Vec<_> =
+        target.columns.iter().map(|column| format!("s.{}", column.staged)).collect();
     if let Some(mark) = &target.mark {
         // Said, because the column may have a default.
         names.push(name(mark)?);
@@ -389,7 +386,7 @@ fn insert(target: &Target) -> Result<String> {
     Ok(format!(
         "INSERT INTO {table} ({})
 SELECT {} FROM {STAGE} AS s
- WHERE s.[__delete] = 0{new};
+ WHERE s.{DELETE_FLAG} = 0{new};
 SET @inserted = @@ROWCOUNT;
 ",
         names.join(", "),

@@ -54,8 +54,8 @@ async fn run(
     doing: &str,
 ) -> Result<Connection> {
     let fail = |error: tiberius::error::Error| classify(&error, Phase::Repeatable, doing);
-    let names = stage_columns(target)?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = target.columns.iter().map(|column| column.staged.as_str());
+    let names: Vec<&str> = std::iter::once(DELETE_FLAG).chain(names).collect();
     let options = SqlBulkCopyOption::KeepNulls | SqlBulkCopyOption::TableLock;
     let columns = bound_columns(target, changes.records())?;
     let mut request = connection
@@ -126,22 +126,19 @@ async fn fill(
         parameters.push(Parameter(value));
     }
     let parameters: Vec<&dyn ToSql> = parameters.iter().map(|value| value as &dyn ToSql).collect();
-    let sql = fill_statement(table, target, column)?;
+    let sql = fill_statement(table, target, column);
     connection.query(&sql, &parameters, Phase::Repeatable, doing).await.map(drop)
 }
 
 /// Sets one column of one staged row: `@P1` the value, then the key.
-///
-/// # Errors
-/// `Config` for a bad name.
-pub fn fill_statement(table: &str, target: &Target, column: &Column) -> Result<String> {
-    let name = super::quote::name;
-    let key = target
+#[must_use]
+pub fn fill_statement(table: &str, target: &Target, column: &Column) -> String {
+    let key: Vec<_> = target
         .key()
         .enumerate()
-        .map(|(index, key)| Ok(format!("{} = @P{}", name(&key.name)?, index + 2)))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(format!("UPDATE {table} SET {} = @P1 WHERE {};", name(&column.name)?, key.join(" AND ")))
+        .map(|(index, key)| format!("{} = @P{}", key.staged, index + 2))
+        .collect();
+    format!("UPDATE {table} SET {} = @P1 WHERE {};", column.staged, key.join(" AND "))
 }
 
 struct Parameter(ColumnData<'static>);
@@ -152,20 +149,8 @@ impl ToSql for Parameter {
     }
 }
 
-/// The staging table's column names, quoted, the delete flag first.
-///
-/// # Errors
-/// `Config` for a bad name.
-pub fn stage_columns(target: &Target) -> Result<Vec<String>> {
-    let mut names = vec![format!("[{DELETE_FLAG}]")];
-    for column in &target.columns {
-        names.push(super::quote::name(&column.name)?);
-    }
-    Ok(names)
-}
-
-/// The staging table's first column.
-pub const DELETE_FLAG: &str = "__delete";
+/// The staging table's first column, quoted; the others are [`Column::staged`].
+pub const DELETE_FLAG: &str = "[is_delete]";
 
 type Bound<'a> = (&'a Column, &'a ArrayRef);
 

@@ -8,7 +8,7 @@ use etl_core::{Error, Result};
 
 use super::connect::{Connection, required, value};
 use super::error::Phase;
-use super::quote::{TableName, name};
+use super::quote::{TableName, identity, name};
 use super::types::{BINARY_COLLATION, SqlType};
 
 /// One column of a target.
@@ -16,6 +16,9 @@ use super::types::{BINARY_COLLATION, SqlType};
 pub struct Column {
     /// Its name, unquoted.
     pub name: String,
+    /// Its name in the staging table, which takes none from the stream: the driver refuses some,
+    /// `tempdb` may compare them in another way, and none may be that of a column of ours.
+    pub staged: String,
     /// Its type in the target.
     pub sql_type: SqlType,
     /// Whether the target takes NULL.
@@ -57,11 +60,13 @@ impl Target {
             .schema
             .fields()
             .iter()
-            .map(|field| {
+            .enumerate()
+            .map(|(index, field)| {
                 name(field.name())?;
                 let key = schema.is_key(field.name());
                 Ok(Column {
                     name: field.name().clone(),
+                    staged: format!("[c{index}]"),
                     sql_type: SqlType::of(field)?,
                     nullable: field.is_nullable() && !key,
                     key,
@@ -71,6 +76,7 @@ impl Target {
             })
             .collect::<Result<Vec<_>>>()
             .map_err(|error| error.context(&schema.name))?;
+        one_name_each(&columns).map_err(|error| error.context(&schema.name))?;
         let target = Self {
             stream: schema.name.clone(),
             table: TableName::parse(&config.object)?,
@@ -175,13 +181,13 @@ impl Target {
         doing: &str,
     ) -> Result<Option<String>> {
         let rows = connection.query(UNIQUE_KEYS, &[&table], Phase::Repeatable, doing).await?;
-        let mut wanted: Vec<_> = self.key().map(|column| column.name.to_lowercase()).collect();
+        let mut wanted: Vec<_> = self.key().map(|column| identity(&column.name)).collect();
         wanted.sort_unstable();
         let mut indexes: std::collections::BTreeMap<i32, Vec<String>> =
             std::collections::BTreeMap::new();
         for row in &rows {
             let column: &str = required(row, "column_name")?;
-            indexes.entry(required(row, "index_id")?).or_default().push(column.to_lowercase());
+            indexes.entry(required(row, "index_id")?).or_default().push(identity(column));
         }
         let matches = indexes.into_values().any(|mut columns| {
             columns.sort_unstable();
@@ -194,6 +200,22 @@ impl Target {
             )
         }))
     }
+}
+
+/// Refuses two columns whose names are one name to a server.
+fn one_name_each(columns: &[Column]) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    for column in columns {
+        if let Some(other) = names.insert(identity(&column.name), &column.name) {
+            return Err(Error::schema(format!(
+                "columns {other:?} and {:?} are one name to SQL Server, which ignores case and \
+                 blanks at the end; give one of them another name with transforms: [{{ rename: \
+                 {{ … }} }}]",
+                column.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// An index's key takes at most this many bytes; a clustered one 900.
@@ -249,9 +271,8 @@ impl CatalogColumn {
         })
     }
 
-    // Names are compared as most databases of SQL Server do: without case.
     fn is(&self, name: &str) -> bool {
-        self.name.to_lowercase() == name.to_lowercase()
+        identity(&self.name) == identity(name)
     }
 
     /// Takes over what the table says; gives what does not fit.

@@ -81,7 +81,8 @@ pub fn statements(
 
 /// The target table. Upserts find their rows by its primary key; appended versions have none.
 fn target(stream: &StreamSchema, object: &str, mode: Mode, mark: Option<&str>) -> Result<String> {
-    let table = quote::name(quote::table("object", object)?)?;
+    let table = quote::name(object)?;
+    one_name_each(stream)?;
     let rowid = mode == Mode::Upsert && single_integer_key(stream)?;
     let mut parts = Vec::new();
     for field in stream.schema.fields() {
@@ -100,6 +101,22 @@ fn target(stream: &StreamSchema, object: &str, mode: Mode, mark: Option<&str>) -
     }
     let end = if mode == Mode::Upsert && !rowid { "\n) WITHOUT ROWID" } else { "\n)" };
     Ok(format!("CREATE TABLE IF NOT EXISTS {table} (\n{}{end}", parts.join(",\n")))
+}
+
+/// Refuses two columns whose names are one name to SQLite.
+fn one_name_each(stream: &StreamSchema) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    for field in stream.schema.fields() {
+        if let Some(other) = names.insert(field.name().to_ascii_lowercase(), field.name()) {
+            return Err(Error::schema(format!(
+                "{}: columns {other:?} and {:?} are one name to SQLite, which ignores the case of \
+                 a to z; give one of them another name with transforms: [{{ rename: {{ … }} }}]",
+                stream.name,
+                field.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn single_integer_key(stream: &StreamSchema) -> Result<bool> {
@@ -123,6 +140,7 @@ pub fn differences(
     mode: Mode,
     mark: Option<&str>,
 ) -> Result<Vec<String>> {
+    one_name_each(stream)?;
     let mut found = Vec::new();
     for field in stream.schema.fields() {
         let name = field.name();
