@@ -1,5 +1,6 @@
 //! Names and texts in T-SQL. There is no other way to put either into a statement.
 
+use etl_core::catalog::ObjectName;
 use etl_core::{Error, Result};
 
 /// The longest identifier, in UTF-16 code units (`sysname`).
@@ -63,6 +64,13 @@ impl TableName {
     /// As [`name`].
     pub fn quoted(&self) -> Result<String> {
         Ok(format!("{}.{}", name(&self.schema)?, name(&self.table)?))
+    }
+}
+
+/// Most databases of SQL Server ignore case; whether one does is not known before it is asked.
+impl From<TableName> for ObjectName {
+    fn from(name: TableName) -> Self {
+        Self { schema: Some(name.schema), table: name.table, ignores_case: true }
     }
 }
 

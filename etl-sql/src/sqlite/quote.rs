@@ -1,5 +1,6 @@
 //! Names and texts inside SQL.
 
+use etl_core::catalog::ObjectName;
 use etl_core::error::{Error, Result};
 
 /// A name in double quotes.
@@ -50,6 +51,12 @@ pub fn table<'a>(key: &str, object: &'a str) -> Result<&'a str> {
     }
     name(table)?;
     Ok(table)
+}
+
+/// A table's name; SQLite ignores the case of names.
+#[must_use]
+pub fn object(table: &str) -> ObjectName {
+    ObjectName { schema: None, table: table.to_owned(), ignores_case: true }
 }
 
 #[cfg(test)]
