@@ -83,8 +83,10 @@ fn streams(schema: &mut Value) -> Value {
     }
     pattern["description"] = "The streams of all tables that a pattern matches.".into();
     schema["$defs"]["Pattern"] = pattern;
-    if let Some(stream) = schema["$defs"]["StreamConfig"].as_object_mut() {
-        stream.remove("required");
+    for name in ["StreamConfig", "CursorConfig"] {
+        if let Some(definition) = schema["$defs"][name].as_object_mut() {
+            definition.remove("required");
+        }
     }
     let mut streams = schema["properties"]["streams"].clone();
     streams["patternProperties"] = json!({ "\\*": { "$ref": "#/$defs/Pattern" } });

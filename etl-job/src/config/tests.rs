@@ -179,9 +179,9 @@ fn two_streams_own_two_tables() {
 #[test]
 fn everything_that_is_wrong_with_streams_is_told_at_once() {
     let second = GOOD.split_once("streams:\n").unwrap().1.replace("  orders:", "  Copy:");
-    let text = GOOD.replace("[id]", "[no]") + &second;
+    let text = GOOD.replace("[id]", "[nope]") + &second;
     let error = load_text(&text).err().unwrap().to_string();
-    assert!(error.contains("p.yaml:8: streams.orders: primary_key: column no"), "{error}");
+    assert!(error.contains("p.yaml:8: streams.orders: primary_key: column nope"), "{error}");
     assert!(error.contains("p.yaml:14: streams.Copy: the stream's name must be"), "{error}");
 }
 

@@ -8,8 +8,8 @@ use etl_sql::mssql::connect::{Connection, required};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::quote::TableName;
 
-/// One row per column of each table that this login may see, with the column's place in the
-/// primary key or 0.
+/// One row per column of each table that this login may see, but for the history of temporal
+/// tables, with the column's place in the primary key or 0.
 pub const TABLES: &str = "\
 SELECT s.[name] AS [schema_name], t.[name] AS [table_name], c.[name] AS [column_name],
        CONVERT(int, COALESCE(k.[key_ordinal], 0)) AS [key_ordinal]
@@ -20,7 +20,7 @@ SELECT s.[name] AS [schema_name], t.[name] AS [table_name], c.[name] AS [column_
                FROM sys.index_columns AS ic
                INNER JOIN sys.indexes AS i ON i.[object_id] = ic.[object_id] AND i.[index_id] = ic.[index_id]
               WHERE i.[is_primary_key] = 1) AS k ON k.[object_id] = c.[object_id] AND k.[column_id] = c.[column_id]
- WHERE t.[is_ms_shipped] = 0
+ WHERE t.[is_ms_shipped] = 0 AND COALESCE(t.[temporal_type], 0) <> 1
  ORDER BY s.[name], t.[name], t.[object_id], c.[column_id];";
 
 /// The catalog of one database.

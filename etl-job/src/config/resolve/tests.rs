@@ -131,7 +131,7 @@ fn a_table_that_two_patterns_match_is_refused_with_both() {
     assert!(refused[0].contains("public.* and public.i* both match"), "{refused:?}");
     let text = text.replace("public.tmp]", "public.tmp, public.items]");
     let (streams, refused) = resolved(&text, vec![table("items"), table("names")], &[]);
-    assert_eq!(names(&streams), ["public.orders", "public.names", "public.items"]);
+    assert_eq!(names(&streams), ["public.orders", "public.items", "public.names"]);
     assert!(refused.is_empty(), "{refused:?}");
 }
 
