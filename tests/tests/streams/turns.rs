@@ -76,7 +76,7 @@ async fn so_many_streams_run_at_a_time_as_the_file_says_and_no_more() {
 async fn a_stream_that_fails_fails_alone_and_the_worst_code_counts() {
     let world = World::sqlite(20, 5).await;
     world.prepare();
-    world.source.execute("DROP TABLE t05; DROP INDEX t11_updated_at_idx").await;
+    world.source.execute("DROP TABLE t05; DROP TRIGGER touch ON t11").await;
     let said = world.run(&[]).expect(64);
     let (each, total) = outcomes(&said);
     let failed: Vec<_> = each.iter().filter(|(_, outcome)| *outcome == "failed").collect();
