@@ -4,6 +4,7 @@ mod explain;
 mod form;
 mod load;
 mod merge;
+mod names;
 mod pattern;
 mod resolve;
 pub mod schema;

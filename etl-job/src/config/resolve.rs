@@ -6,7 +6,8 @@ use etl_core::catalog::{ObjectName, TableInfo};
 use etl_core::connector::Stream;
 use etl_core::{Error, Result};
 
-use super::pattern::{Pattern, stream_name};
+use super::names::stream_name;
+use super::pattern::Pattern;
 use super::{PipelineFile, explain};
 
 /// The streams of a file.

@@ -44,6 +44,25 @@ async fn a_pattern_carries_twenty_tables_to_sql_server() {
 }
 
 #[tokio::test]
+async fn mssql_init_makes_what_a_pattern_finds_and_names_what_it_cannot() {
+    let mut world = patterned(World::mssql(3, 2).await);
+    world.file["streams"]["public.*"]["object"] = json!("dbo.{table}");
+    world.write();
+    world.with_login(&format!("etl_many_{}", std::process::id()));
+    world.source.execute("CREATE TABLE no_key (id int, updated_at timestamptz)").await;
+    for _ in 0..2 {
+        let said = world.init().expect(64);
+        assert!(said.stderr.contains("many/public.no_key: "), "{said:?}");
+        let (_, total) = outcomes(&world.run(&[]).expect(64));
+        assert_eq!((&total["success"], &total["failed"]), (&json!(3), &json!(1)), "{total}");
+    }
+    world.assert_equal(1..=3).await;
+    world.source.execute("DROP TABLE no_key").await;
+    world.init().expect(0);
+    world.run(&[]).expect(0);
+}
+
+#[tokio::test]
 async fn a_table_that_is_new_is_told_until_it_is_prepared() {
     let world = world(20).await;
     world.prepare();

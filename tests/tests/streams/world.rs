@@ -23,6 +23,8 @@ pub(super) struct World {
     pub(super) source: postgres::Database,
     target: Target,
     folder: TempDir,
+    /// The job's URL of a database in SQL Server; the owner's unless it is another.
+    pub(super) url: Option<String>,
     /// The pipeline file's content; change it and [`World::write`] it.
     pub(super) file: Value,
 }
@@ -85,7 +87,7 @@ impl World {
             "streams": streams,
             "lease": { "ttl": "3s" },
         });
-        let world = Self { source, target, folder, file };
+        let world = Self { source, target, folder, url: None, file };
         world.write();
         world
     }
@@ -106,10 +108,32 @@ impl World {
             command.iter().copied().chain([file.as_str()]).chain(more.iter().copied()).collect();
         let mut command = binary::command(&arguments);
         command.env("PG_URL", self.source.url());
-        if let Target::Mssql(database) = &self.target {
-            command.env("MSSQL_URL", database.section()["url"].as_str().unwrap());
-        }
+        self.with_target(&mut command);
         command
+    }
+
+    fn with_target(&self, command: &mut Command) {
+        if let Target::Mssql(database) = &self.target {
+            let owner = database.section()["url"].as_str().unwrap().to_owned();
+            command.env("MSSQL_URL", self.url.as_ref().unwrap_or(&owner));
+            command.env("MSSQL_ADMIN_URL", owner);
+        }
+    }
+
+    /// The job gets a login of its own, which `mssql-init` makes.
+    pub(super) fn with_login(&mut self, login: &str) {
+        if let Target::Mssql(database) = &self.target {
+            self.url = Some(database.url(login, "Job-pass-1x"));
+        }
+    }
+
+    /// `mssql-init`, to its end.
+    pub(super) fn init(&self) -> Said {
+        let mut command = Command::new(binary::mssql_init());
+        command.arg(self.path("many.yaml")).args(["--wait", "60s"]);
+        command.env("PG_URL", self.source.url()).env_remove("RUST_LOG");
+        self.with_target(&mut command);
+        Said::of(&command.output().unwrap())
     }
 
     pub(super) fn job(&self, command: &[&str], more: &[&str]) -> Said {
