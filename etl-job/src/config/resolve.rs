@@ -129,7 +129,7 @@ impl Finding<'_> {
             }
         }
         self.refuse_doubles();
-        self.miss(prepared);
+        self.miss(prepared, &tables);
     }
 
     fn look_at_patterns(&mut self, tables: &[TableInfo]) {
@@ -205,12 +205,10 @@ impl Finding<'_> {
     }
 
     /// Streams that were carried once and have no table any more.
-    fn miss(&mut self, prepared: &[String]) {
-        let known: BTreeSet<String> =
-            self.file.streams.iter().map(|one| one.name.clone()).collect();
-        let found = self.found.iter().map(|stream| stream.name.clone());
-        let refused = self.refused.iter().map(|refused| refused.stream.to_lowercase());
-        let known: BTreeSet<_> = known.into_iter().chain(found).chain(refused).collect();
+    fn miss(&mut self, prepared: &[String], tables: &[TableInfo]) {
+        let named = self.file.streams.iter().map(|stream| stream.name.clone());
+        let there = tables.iter().filter_map(|table| stream_name(&table.name));
+        let known: BTreeSet<_> = named.chain(there).collect();
         for name in prepared.iter().filter(|name| !known.contains(*name)) {
             let Some(pattern) = self.file.pattern_of(name) else { continue };
             let text = format!(

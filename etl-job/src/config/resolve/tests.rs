@@ -179,6 +179,13 @@ fn a_table_that_is_gone_is_missed() {
     assert_eq!(refused.len(), 1, "{refused:?}");
     assert!(refused[0].starts_with("public.gone [schema] the pattern public.*"), "{refused:?}");
     assert!(refused[0].contains("exclude: [\"public.gone\"]"), "{refused:?}");
+    // One that another stream reads by now is not gone.
+    let text = format!(
+        "{FILE}  lines:\n    {{ table: public.items, object: o, primary_key: [id], select: [id, updated_at] }}\n"
+    );
+    let (streams, refused) = resolved(&text, vec![table("items")], &prepared[..2]);
+    assert_eq!(names(&streams), ["public.orders", "lines"]);
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[test]
