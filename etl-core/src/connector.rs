@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::catalog::{Catalog, ObjectName};
 use crate::error::{Error, Result};
 use crate::schema::Declared;
 use crate::sink::{Sink, SinkAdmin};
@@ -25,6 +26,10 @@ pub struct SourceConnector {
     pub kind: &'static str,
     /// Builds it from its own section of the file; opens no connection.
     pub build: fn(&Value, &Stream) -> Result<Arc<dyn Source>>,
+    /// Builds what lists its tables, for the pipeline of this name; opens no connection.
+    pub catalog: fn(&Value, &str) -> Result<Box<dyn Catalog>>,
+    /// Reads the name of a table.
+    pub object: fn(&str) -> Result<ObjectName>,
     /// The JSON Schema of its section.
     pub schema: fn() -> schemars::Schema,
 }
@@ -38,6 +43,8 @@ pub struct SinkConnector {
     pub build: fn(&Value, &Stream) -> Result<Box<dyn Sink>>,
     /// Builds what operators use; opens no connection.
     pub admin: fn(&Value, &Stream) -> Result<Box<dyn SinkAdmin>>,
+    /// Reads the name of a target object.
+    pub object: fn(&str) -> Result<ObjectName>,
     /// The JSON Schema of its section.
     pub schema: fn() -> schemars::Schema,
 }
@@ -59,7 +66,7 @@ pub fn section<T: serde::de::DeserializeOwned>(side: &str, value: &Value) -> Res
 pub struct Stream {
     /// The pipeline's name.
     pub pipeline: String,
-    /// The stream's name: for a database source, the table.
+    /// The stream's name: for a database source the table, unless the file says otherwise.
     pub name: String,
     /// What the file says about it.
     pub config: StreamConfig,
@@ -71,13 +78,23 @@ impl Stream {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.pipeline, self.name)
     }
+
+    /// The table that it reads.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        self.config.table.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// How one stream is read, changed and written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// The target object, such as `dbo.orders`; a part that holds a dot is quoted as in its SQL.
+    /// The source's table, letter by letter, where that is not the stream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// The target object, such as `dbo.orders`; a part that holds a dot is quoted as in its SQL;
+    /// `{schema}` and `{table}` stand for the source's.
     pub object: String,
     /// How rows are written.
     #[serde(default)]

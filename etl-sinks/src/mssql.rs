@@ -14,6 +14,7 @@ use etl_core::{Error, Result};
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::config::MssqlSection;
 use etl_sql::mssql::connect::Connection;
+use etl_sql::mssql::quote::TableName;
 use etl_sql::mssql::target::Target;
 use serde_json::Value;
 
@@ -24,6 +25,7 @@ pub const CONNECTOR: SinkConnector = SinkConnector {
     kind: "mssql",
     build: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn Sink>),
     admin: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn SinkAdmin>),
+    object: |text| Ok(TableName::parse(text)?.into()),
     schema: || schemars::schema_for!(MssqlSection),
 };
 

@@ -10,6 +10,7 @@ mod write;
 
 use std::sync::Arc;
 
+use etl_core::catalog::ObjectName;
 use etl_core::connector::{SinkConnector, Stream, section};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Sink, SinkAdmin};
@@ -20,7 +21,7 @@ pub use admin::SqliteAdmin;
 pub use sink::SqliteSink;
 
 /// The registry's entry.
-pub const CONNECTOR: SinkConnector = SinkConnector { kind: "sqlite", build, admin, schema };
+pub const CONNECTOR: SinkConnector = SinkConnector { kind: "sqlite", build, admin, object, schema };
 
 fn build(value: &Value, stream: &Stream) -> Result<Box<dyn Sink>> {
     Ok(Box::new(SqliteSink::new(Arc::new(Settings::new(value, stream)?))))
@@ -28,6 +29,10 @@ fn build(value: &Value, stream: &Stream) -> Result<Box<dyn Sink>> {
 
 fn admin(value: &Value, stream: &Stream) -> Result<Box<dyn SinkAdmin>> {
     Ok(Box::new(SqliteAdmin::new(Arc::new(Settings::new(value, stream)?))))
+}
+
+fn object(text: &str) -> Result<ObjectName> {
+    quote::table("object", text).map(quote::object)
 }
 
 fn schema() -> schemars::Schema {

@@ -15,6 +15,7 @@ mod postgres; // the Postgres source: contract, late commits, types, refusals, d
 mod postgres_target; // Postgres as a target
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink
+mod streams; // many streams in one file: turns, failures, deadlines, patterns
 mod tsql; // every statement that we send is its golden file
 
 mod support {

@@ -147,6 +147,7 @@ fn source_statements() -> BTreeMap<String, String> {
     let mut all: BTreeMap<_, _> = [
         ("database", catalog::DATABASE),
         ("fork", catalog::FORK),
+        ("tables", etl_sources::mssql::catalog::TABLES),
         ("table", catalog::TABLE),
         ("columns", catalog::COLUMNS),
         ("indexes", catalog::INDEXES),
@@ -195,6 +196,7 @@ fn all_statements() -> BTreeMap<String, String> {
         ("claim", statements::claim("etl")),
         ("look", statements::look("etl")),
         ("ledger", statements::ledger("etl")),
+        ("streams", statements::streams("etl")),
         ("totals", statements::totals("etl")),
         ("renew", statements::renew("etl")),
         ("finish", statements::finish("etl")),

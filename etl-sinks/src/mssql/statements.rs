@@ -158,6 +158,25 @@ SELECT {now} AS [now], {success} AS [success], {horizon} AS [horizon],
     ))
 }
 
+/// The prepared streams whose names begin with `@P1`, with when each last ran; no rows if there is
+/// no such schema.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn streams(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
+    Ok(format!(
+        "DECLARE @prefix nvarchar(250) = @P1;
+IF OBJECT_ID({table}) IS NULL RETURN;
+SELECT c.[pipeline],
+       (SELECT DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), MAX(r.[started_at]))
+          FROM {schema}.[run] AS r WHERE r.[pipeline] = c.[pipeline] AND r.[outcome] <> N'skipped') AS [started]
+  FROM {schema}.[checkpoint] AS c
+ WHERE LEFT(c.[pipeline], LEN(@prefix)) = @prefix;"
+    ))
+}
+
 /// What the ledger counts for a run. `@P1` run.
 ///
 /// # Errors

@@ -104,13 +104,13 @@ impl Plan {
             return Err(Error::schema(format!(
                 "column {name} of {} changed while it was being read: it was {was} and is {is}; \
                  run again, after the target was made to fit",
-                stream.name
+                stream.table()
             )));
         }
         if table.object_id != self.object_id {
             return Err(Error::schema(format!(
                 "table {} was dropped and created anew while it was being read; run again",
-                stream.name
+                stream.table()
             )));
         }
         Ok(())
@@ -182,7 +182,7 @@ fn missing(name: &str, table: &Table, stream: &Stream) -> Error {
     let known: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     Error::schema(format!(
         "{} has no column {name}; it has {}. Correct select, letter by letter",
-        stream.name,
+        stream.table(),
         known.join(", ")
     ))
 }
@@ -218,7 +218,7 @@ pub(super) fn kind(stream: &Stream, column: &Column) -> Result<Cursor> {
             "cursor: column {name} is {declared}; a cursor is a rowversion, datetime2, \
              datetimeoffset or datetime. Best is ALTER TABLE {} ADD [row_version] rowversion, with \
              an index on it: the server sets it on every insert and update",
-            stream.name
+            stream.table()
         ))),
     }
 }

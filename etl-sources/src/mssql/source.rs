@@ -42,7 +42,7 @@ impl MssqlSource {
         utc_offset(stream).context(|| &name)?;
         Ok(Self {
             connect: config.connect(&stream.pipeline)?,
-            table: TableName::parse(&stream.name).context(|| &name)?,
+            table: TableName::parse(stream.table()).context(|| &name)?,
             predicate: predicate(stream).context(|| &name)?,
             stream: stream.clone(),
             plan: Mutex::new(None),

@@ -82,7 +82,7 @@ pub(super) fn table(stream: &Stream, table: &Table) -> Vec<Requirement> {
 }
 
 fn kind(stream: &Stream, table: &Table) -> Requirement {
-    let name = &stream.name;
+    let name = stream.table();
     let what = match table.kind.as_str() {
         "r" | "p" => None,
         "v" => Some("a view"),
@@ -111,7 +111,7 @@ fn kind(stream: &Stream, table: &Table) -> Requirement {
 }
 
 fn rights(stream: &Stream, table: &Table) -> Vec<Requirement> {
-    let name = &stream.name;
+    let name = stream.table();
     let schema = name.split_once('.').map_or("public", |(schema, _)| schema);
     let mut found = Vec::new();
     if !table.schema_usable {
@@ -181,7 +181,7 @@ fn cursor(stream: &Stream, table: &Table) -> Vec<Requirement> {
         return vec![Requirement::refused(
             Class::Schema,
             "cursor",
-            format!("{} has no column {}", stream.name, config.column),
+            format!("{} has no column {}", stream.table(), config.column),
         )];
     };
     let mut found = vec![Requirement::refuse_unless(
@@ -226,7 +226,7 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
                 "no enabled row trigger runs before every UPDATE of {}, so that a changed row \
                  would not be seen: create one that sets {name} to now(), or use set_by: \
                  application with safety: {{ lookback: 10m }}",
-                stream.name
+                stream.table()
             ),
         ),
     ];
@@ -237,7 +237,7 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
             format!(
                 "a logical subscription writes into {} and carries another server's times: use \
                  set_by: application with safety: {{ lookback: 10m }}",
-                stream.name
+                stream.table()
             ),
         ));
     }
@@ -310,7 +310,7 @@ fn index(stream: &Stream, table: &Table) -> Requirement {
             format!(
                 "no index begins with {column}, so that each run reads the whole table: CREATE \
                  INDEX CONCURRENTLY ON {} ({column}, {}), or accept it with cursor.unindexed: true",
-                stream.name,
+                stream.table(),
                 stream.config.primary_key.join(", ")
             ),
         )

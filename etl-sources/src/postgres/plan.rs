@@ -95,13 +95,13 @@ impl Plan {
             return Err(Error::schema(format!(
                 "column {name} of {} changed while it was being read: it was {was} and is {is}; \
                  run again, after the target was made to fit",
-                stream.name
+                stream.table()
             )));
         }
         if table.oid != self.oid {
             return Err(Error::schema(format!(
                 "table {} was dropped and created anew while it was being read; run again",
-                stream.name
+                stream.table()
             )));
         }
         Ok(())
@@ -174,7 +174,7 @@ fn missing(name: &str, table: &Table, stream: &Stream) -> Error {
     let known: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     Error::schema(format!(
         "{} has no column {name}; it has {}. Correct select, letter by letter",
-        stream.name,
+        stream.table(),
         known.join(", ")
     ))
 }
@@ -218,7 +218,7 @@ async fn observed(
 ) -> Result<String> {
     let doing = format!("looking at the numbers of column {}", column.name);
     let name = quote::name(&column.name)?;
-    let table = TableName::parse(&stream.name)?.quoted()?;
+    let table = TableName::parse(stream.table())?.quoted()?;
     let sql = format!(
         "SELECT max(length(trunc(abs({name}))::text)), max(scale(trim_scale({name}))) FROM {table} \
          WHERE {name}::text NOT IN ('NaN', 'Infinity', '-Infinity')"

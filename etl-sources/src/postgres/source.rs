@@ -48,7 +48,7 @@ impl PostgresSource {
         utc_offset(stream).context(|| &name)?;
         Ok(Self {
             connect: config.connect(&stream.pipeline)?,
-            table: TableName::parse(&stream.name).context(|| &name)?,
+            table: TableName::parse(stream.table()).context(|| &name)?,
             predicate: predicate(stream).context(|| &name)?,
             stream: stream.clone(),
             silence: SILENCE,

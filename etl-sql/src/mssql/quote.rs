@@ -1,5 +1,6 @@
 //! Names and texts in T-SQL. There is no other way to put either into a statement.
 
+use etl_core::catalog::ObjectName;
 use etl_core::{Error, Result};
 
 use crate::parts::split;
@@ -80,6 +81,13 @@ impl TableName {
 #[must_use]
 pub fn identity(name: &str) -> String {
     name.trim_end_matches(' ').to_lowercase()
+}
+
+/// Most databases of SQL Server ignore case; whether one does is not known before it is asked.
+impl From<TableName> for ObjectName {
+    fn from(name: TableName) -> Self {
+        Self { schema: Some(name.schema), table: name.table, ignores_case: true }
+    }
 }
 
 #[cfg(test)]

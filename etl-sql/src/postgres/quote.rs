@@ -1,5 +1,6 @@
 //! Names and texts as Postgres reads them; no other way builds SQL here.
 
+use etl_core::catalog::ObjectName;
 use etl_core::error::{Error, Result};
 
 use crate::parts::split;
@@ -75,6 +76,12 @@ impl TableName {
     /// As [`name`].
     pub fn quoted(&self) -> Result<String> {
         Ok(format!("{}.{}", name(&self.schema)?, name(&self.table)?))
+    }
+}
+
+impl From<TableName> for ObjectName {
+    fn from(name: TableName) -> Self {
+        Self { schema: Some(name.schema), table: name.table, ignores_case: false }
     }
 }
 

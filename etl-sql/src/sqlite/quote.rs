@@ -1,5 +1,6 @@
 //! Names and texts inside SQL.
 
+use etl_core::catalog::ObjectName;
 use etl_core::error::{Error, Result};
 
 use crate::parts::split;
@@ -56,6 +57,12 @@ pub fn table(key: &str, object: &str) -> Result<String> {
     }
     name(&table)?;
     Ok(table)
+}
+
+/// A table's name; SQLite ignores the case of names.
+#[must_use]
+pub fn object(table: String) -> ObjectName {
+    ObjectName { schema: None, table, ignores_case: true }
 }
 
 #[cfg(test)]
