@@ -3,10 +3,12 @@
 
 mod check;
 mod config;
+mod mark;
 mod plan;
 mod position;
 mod query;
 mod reader;
+mod settle;
 mod source;
 mod sweep;
 
@@ -18,7 +20,8 @@ use etl_core::source::Source;
 use serde_json::Value;
 
 pub use config::PostgresConfig;
-pub use position::{Instant, Place};
+pub use mark::{Kind, Mark};
+pub use position::Place;
 pub use source::PostgresSource;
 
 /// The registry's line.

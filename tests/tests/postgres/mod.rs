@@ -14,4 +14,6 @@ mod properties; // quoting, decimals and the decoder, against the server's own a
 mod refusals; // what is refused, and what a person is told
 mod resume; // sweeps stop anywhere and go on
 mod support;
+mod stamps; // what a cursor of transaction numbers asks of its table
+mod transaction_numbers; // late commits, restarts and dumps with `safety: xid8`
 mod types; // each type from end to end of its range
