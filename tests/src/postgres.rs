@@ -11,13 +11,15 @@ pub mod container;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+
+use crate::skips::not_run;
 
 /// A database of its own for one test.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ impl Database {
     /// # Panics
     /// If it cannot be started.
     pub async fn alone() -> Option<Self> {
-        if std::env::var_os("ETL_TEST_PG_URL").is_some() {
+        if given("its own server") {
             return None;
         }
         let cluster = tokio::task::spawn_blocking(Cluster::start).await;
@@ -126,7 +128,7 @@ impl Database {
 /// If it cannot be started.
 pub async fn standby() -> Option<Database> {
     static STANDBY: OnceLock<Cluster> = OnceLock::new();
-    if std::env::var_os("ETL_TEST_PG_URL").is_some() {
+    if given("a standby") {
         return None;
     }
     let server = tokio::task::spawn_blocking(|| STANDBY.get_or_init(|| cluster().standby()).url());
@@ -170,7 +172,17 @@ fn server_url() -> String {
 /// If no server can be started.
 #[must_use]
 pub fn ca_file() -> Option<PathBuf> {
-    std::env::var_os("ETL_TEST_PG_URL").is_none().then(|| cluster().folder.join("ca.pem"))
+    (!given("a server with its own CA")).then(|| cluster().folder.join("ca.pem"))
+}
+
+/// Whether the tests run on a server that was given to them, where the current one cannot have
+/// what it needs.
+fn given(needed: &str) -> bool {
+    let given = std::env::var_os("ETL_TEST_PG_URL").is_some();
+    if given {
+        not_run(&format!("it needs {needed}, and ETL_TEST_PG_URL names one server"));
+    }
+    given
 }
 
 /// A running server.

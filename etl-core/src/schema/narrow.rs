@@ -103,7 +103,7 @@ mod tests {
         let decimal = DataType::Decimal128(18, 4);
         let time = DataType::Time64(TimeUnit::Microsecond);
         for (declared, own, bound, enough) in [
-            ("decimal(18,2)", &decimal, ("", ""), Some("decimal(18,4)")),
+            ("decimal(18,2)", &decimal, ("", ""), Some("decimal(20,4)")),
             ("decimal(17,4)", &decimal, ("", ""), Some("decimal(18,4)")),
             ("decimal(38,2)", &decimal, ("", ""), Some("decimal(18,4)")),
             ("decimal(20,6)", &decimal, ("", ""), None),

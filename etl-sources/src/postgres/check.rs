@@ -187,7 +187,9 @@ fn cursor(stream: &Stream, table: &Table) -> Vec<Requirement> {
     let config = &stream.config.cursor;
     let Some(column) = table.column(&config.column) else {
         let advice = match config.safety {
-            Safety::Xid8 => format!(". As its owner: {}", stamps::remedy(stream, stamps::Column::Missing)),
+            Safety::Xid8 => {
+                format!(". As its owner: {}", stamps::remedy(stream, stamps::Column::Missing))
+            }
             _ => String::new(),
         };
         return vec![Requirement::refused(

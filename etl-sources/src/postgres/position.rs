@@ -114,10 +114,7 @@ mod tests {
         let place = Place {
             low: Some(Mark::Instant(1_700_000_000_123_456)),
             h: Some(Mark::Instant(1_700_000_100_000_000)),
-            scan: Some((
-                Mark::Instant(1_700_000_000_000_001),
-                vec!["O'Brien \\ \"x\"".to_owned()],
-            )),
+            scan: Some((Mark::Instant(1_700_000_000_000_001), vec!["O'Brien \\ \"x\"".to_owned()])),
             above: 3,
             ..Place::start()
         };

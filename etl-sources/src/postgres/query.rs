@@ -6,8 +6,8 @@ use etl_sql::postgres::copy::timestamp_text;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::types::{Mapped, Wire};
 
-use super::plan::Plan;
 use super::mark::{Kind, Mark};
+use super::plan::Plan;
 
 /// The part of a table that a sweep reads.
 #[derive(Debug, Clone, Default)]

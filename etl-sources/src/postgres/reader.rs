@@ -132,7 +132,9 @@ impl Reader {
     fn cursor_of(&self, frame: &Frame<'_>) -> Result<Mark> {
         let mark = frame.field(self.plan.cursor).and_then(|bytes| self.plan.kind.read(bytes));
         let wrong = match (mark, self.given_out) {
-            (None, _) => "is NULL, infinite, or outside the years 1 to 9999; correct it at the source",
+            (None, _) => {
+                "is NULL, infinite, or outside the years 1 to 9999; correct it at the source"
+            }
             (Some(mark), Some(given_out)) if mark >= given_out => {
                 "is a transaction's number that this server has not given out yet: the row was \
                  written without the trigger, or is another server's. Update it at the source, so \

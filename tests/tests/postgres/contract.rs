@@ -11,6 +11,7 @@ use etl_core::source::Source;
 use etl_core::testing::{Change, OpenTransaction, Row, SourceFixture, SourceSpec, source_contract};
 use etl_sql::postgres::xid8;
 use etl_tests::postgres::{Database, container, run};
+use etl_tests::skips::not_run;
 use sqlx::postgres::PgConnection;
 
 use super::support::{self, Trial};
@@ -31,8 +32,7 @@ async fn the_postgres_source_keeps_the_contract_of_sources() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_of_sources_holds_on_the_official_postgres_image() {
     if let Some(why) = container::missing() {
-        // `scripts/test` says it, too, at its end.
-        eprintln!("NOT RUN: the contract of sources on the official Postgres image ({why})");
+        not_run(&why);
         return;
     }
     source_contract(|spec| async move { fixture(container::database().await, &spec).await }).await;

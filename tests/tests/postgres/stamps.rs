@@ -8,7 +8,10 @@ use super::support::{Trial, WIDE, build, numbered, stream, sweep, sweep_error};
 
 /// What makes a table unfit, and words of what is said about it.
 const UNFIT: &[(&str, &[&str])] = &[
-    ("DROP TRIGGER number ON orders; ALTER TABLE orders DROP COLUMN src_xid", &["has no column src_xid", "ADD \"src_xid\" xid8"]),
+    (
+        "DROP TRIGGER number ON orders; ALTER TABLE orders DROP COLUMN src_xid",
+        &["has no column src_xid", "ADD COLUMN IF NOT EXISTS \"src_xid\" xid8"],
+    ),
     (
         "ALTER TABLE orders ALTER src_xid DROP DEFAULT",
         &["default of column src_xid is missing", "SET DEFAULT pg_current_xact_id()"],
@@ -131,7 +134,8 @@ async fn another_type_is_refused_and_a_name_that_needs_quotes_is_quoted() {
         &section,
         &stream("public.Or\"ders", |config| {
             bigint(config);
-            config["cursor"] = json!({ "column": "Nr", "set_by": "application", "safety": { "lookback": "1m" } });
+            config["cursor"] =
+                json!({ "column": "Nr", "set_by": "application", "safety": { "lookback": "1m" } });
         }),
     );
     let error = sweep_error(&by_time.unwrap(), None).await;

@@ -80,9 +80,8 @@ fn gap_of_table(table: &str, triggers: &[&Trigger], subscribed: bool) -> Option<
         return Some(format!("{table} is another server's, with numbers of its own"));
     }
     let sound = |trigger: &&&Trigger| faults(trigger, subscribed).is_empty();
-    let covers = |event: fn(&Trigger) -> bool| {
-        triggers.iter().filter(sound).any(|trigger| event(trigger))
-    };
+    let covers =
+        |event: fn(&Trigger) -> bool| triggers.iter().filter(sound).any(|trigger| event(trigger));
     let missing = match (covers(Trigger::on_insert), covers(Trigger::on_update)) {
         (true, true) => return None,
         (true, false) => "UPDATE",
@@ -142,10 +141,12 @@ fn write(stream: &Stream, is: Column) -> Result<String> {
     let trigger = quote::name(own.get(..own.floor_char_boundary(63)).unwrap_or(&own))?;
     let function = format!("{}.{trigger}", quote::name(&name.schema)?);
     let set = match is {
-        Column::There => format!(
-            "ALTER {column} SET DEFAULT pg_current_xact_id(), ALTER {column} SET NOT NULL"
-        ),
-        Column::Missing => format!("ADD {column} xid8 NOT NULL DEFAULT pg_current_xact_id()"),
+        Column::There => {
+            format!("ALTER {column} SET DEFAULT pg_current_xact_id(), ALTER {column} SET NOT NULL")
+        }
+        Column::Missing => {
+            format!("ADD COLUMN IF NOT EXISTS {column} xid8 NOT NULL DEFAULT pg_current_xact_id()")
+        }
     };
     Ok(format!(
         "ALTER TABLE {table} {set}; CREATE OR REPLACE FUNCTION {function}() RETURNS trigger \
