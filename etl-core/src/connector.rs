@@ -179,10 +179,18 @@ impl StreamConfig {
             self.declared(column)?;
         }
         self.validate_exit()?;
-        if self.cursor.set_by == SetBy::Application && self.cursor.safety == Safety::Horizon {
+        let cursor = &self.cursor;
+        if cursor.set_by == SetBy::Application && !matches!(cursor.safety, Safety::Lookback(_)) {
+            return Err(Error::config(format!(
+                "cursor: safety {} needs a cursor that the database sets (set_by: database); for \
+                 set_by: application use safety: {{ lookback: 10m }}",
+                cursor.safety.as_str()
+            )));
+        }
+        if cursor.safety == Safety::Xid8 && cursor.utc_offset.is_some() {
             return Err(Error::config(
-                "cursor: safety horizon needs a cursor that the database sets (set_by: database); \
-                 for set_by: application use safety: { lookback: 10m }",
+                "cursor.utc_offset: with safety xid8 the cursor is a transaction's number and no \
+                 time; take utc_offset out",
             ));
         }
         if self.cursor.guard < Duration::from_secs(1) {
@@ -287,6 +295,37 @@ pub enum Safety {
         #[schemars(with = "String")]
         Duration,
     ),
+    /// Postgres only: the column is an `xid8` that a trigger sets to the writing transaction's
+    /// number, and nothing from the oldest open transaction on counts as settled.
+    Xid8,
+}
+
+impl Safety {
+    /// The word in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Horizon => "horizon",
+            Self::Lookback(_) => "lookback",
+            Self::Xid8 => "xid8",
+        }
+    }
+}
+
+impl CursorConfig {
+    /// For sources whose transactions have no numbers that a row could hold.
+    ///
+    /// # Errors
+    /// `Config` if the file asks for them.
+    pub fn no_transaction_numbers(&self, database: &str) -> Result<()> {
+        if self.safety != Safety::Xid8 {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "cursor.safety: xid8 is a number of transactions in Postgres; {database} has none. Use \
+             safety: horizon, or {{ lookback: 10m }}"
+        )))
+    }
 }
 
 /// One change to the rows on their way.

@@ -63,6 +63,7 @@ impl Settings {
         let config: Config = section("source", value)?;
         config.validate().context(|| "source")?;
         let key = format!("streams.{}", stream.name);
+        stream.config.cursor.no_transaction_numbers("SQLite").context(|| &key)?;
         let table = quote::table(&key, stream.table())?;
         let filter = stream.config.filter.as_deref().map(Predicate::parse).transpose();
         let offset = stream.config.cursor.utc_offset.as_deref().map(offset_micros).transpose();

@@ -3,6 +3,7 @@
 // Clippy knows tests by their attribute; their helpers fail as tests do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod bad_input; // refused before anything is written, with what to change, over every pair
 mod deploy; // manifests, dashboards, rules: reviewed, and the review tried on planted faults
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod job; // the real program, from its command line to its exit code

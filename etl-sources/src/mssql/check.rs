@@ -101,7 +101,7 @@ pub(super) async fn sight(
             ),
             Err(error) => return Err(error),
         },
-        (_, Safety::Horizon) => match horizon::blindness(connection).await? {
+        (_, Safety::Horizon | Safety::Xid8) => match horizon::blindness(connection).await? {
             Some(error) => Requirement::refused(error.class(), "horizon", error.to_string()),
             None => Requirement::good("horizon", "this login sees the open transactions"),
         },

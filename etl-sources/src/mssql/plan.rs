@@ -123,10 +123,7 @@ impl Plan {
             SetBy::Database => "database",
             SetBy::Application => "application",
         };
-        let safety = match config.cursor.safety {
-            Safety::Horizon => "horizon",
-            Safety::Lookback(_) => "lookback",
-        };
+        let safety = config.cursor.safety.as_str();
         let offset = config.cursor.utc_offset.as_deref().map(|text| format!(", offset {text}"));
         let mut definition = Definition::default()
             .with("source.database", &self.identity.database)

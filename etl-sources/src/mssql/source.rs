@@ -39,6 +39,7 @@ impl MssqlSource {
     pub fn new(config: MssqlSourceConfig, stream: &Stream) -> Result<Self> {
         let name = stream.full_name();
         stream.config.validate().context(|| &name)?;
+        stream.config.cursor.no_transaction_numbers("SQL Server").context(|| &name)?;
         utc_offset(stream).context(|| &name)?;
         Ok(Self {
             connect: config.connect(&stream.pipeline)?,

@@ -74,7 +74,10 @@ async fn settle(
     let config = &stream.config.cursor;
     let horizon = match (kind, config.safety) {
         (Cursor::Version, _) => horizon::versions(connection).await?,
-        (_, Safety::Horizon) => horizon::times(connection, kind, config.guard).await?,
+        // `Xid8` was refused when the source was built.
+        (_, Safety::Horizon | Safety::Xid8) => {
+            horizon::times(connection, kind, config.guard).await?
+        }
         (_, Safety::Lookback(lookback)) => horizon::lookback(connection, kind, lookback).await?,
     };
     if kind == Cursor::Version {

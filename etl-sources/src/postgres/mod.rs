@@ -4,10 +4,12 @@
 mod catalog;
 mod check;
 mod config;
+mod mark;
 mod plan;
 mod position;
 mod query;
 mod reader;
+mod settle;
 mod source;
 mod sweep;
 
@@ -23,7 +25,8 @@ use serde_json::Value;
 use catalog::PostgresCatalog;
 
 pub use config::PostgresConfig;
-pub use position::{Instant, Place};
+pub use mark::{Kind, Mark};
+pub use position::Place;
 pub use source::PostgresSource;
 
 /// The registry's line.

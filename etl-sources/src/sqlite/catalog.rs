@@ -37,7 +37,7 @@ impl Catalog for SqliteCatalog {
 fn info(table: Table) -> TableInfo {
     let key = table.indexes.into_iter().find(|index| index.primary);
     TableInfo {
-        name: quote::object(&table.name),
+        name: quote::object(table.name),
         columns: table.columns.into_iter().map(|column| column.name).collect(),
         primary_key: key.map(|index| index.columns).unwrap_or_default(),
     }

@@ -329,7 +329,11 @@ impl CatalogColumn {
     fn unwanted(&self) -> Option<String> {
         let fills_itself = self.nullable || self.filled_by_server || self.has_default;
         (!fills_itself).then(|| {
-            format!("column {} is NOT NULL without a default and not in the stream", self.name)
+            format!(
+                "column {} is NOT NULL without a default and not in the stream (give it a default, \
+                 let it be NULL, or select it)",
+                self.name
+            )
         })
     }
 }

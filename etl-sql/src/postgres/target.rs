@@ -130,7 +130,8 @@ impl Target {
                 !there.not_null || there.default.is_some() || there.generated || there.identity;
             if !wanted && !fills_itself {
                 wrong.push(format!(
-                    "column {} is NOT NULL without a default and not in the stream",
+                    "column {} is NOT NULL without a default and not in the stream (give it a \
+                     default, let it be NULL, or select it)",
                     there.name
                 ));
             }

@@ -6,6 +6,7 @@
 //! | real, double precision | Float32, Float64 | real, float(53) | NaN, ±Infinity |
 //! | numeric(p,s), 0 ≤ s ≤ p ≤ 38 | Decimal128(p,s) | decimal(p,s) | NaN, ±Infinity |
 //! | any other numeric | as declared in `columns` | decimal(p,s), nvarchar | undeclared; too many digits |
+//! | xid8 | Decimal128(20,0) | decimal(20,0) | |
 //! | boolean | Boolean | bit | |
 //! | char(n) without its blanks, varchar(n), text, enums, citext | Utf8 | nvarchar | longer than declared |
 //! | bytea | Binary | varbinary(max) | |
@@ -38,6 +39,8 @@ pub enum Wire {
     Int4,
     /// Eight bytes.
     Int8,
+    /// Eight bytes without a sign: a transaction's number, which a decimal(20,0) always holds.
+    Xid8,
     /// Four bytes.
     Float4,
     /// Eight bytes.
@@ -110,6 +113,7 @@ impl Wire {
             Self::Int2 => "int2",
             Self::Int4 => "int4",
             Self::Int8 => "int8",
+            Self::Xid8 => "xid8",
             Self::Float4 => "float4",
             Self::Float8 => "float8",
             Self::Numeric(..) => "numeric",
@@ -131,6 +135,7 @@ impl Wire {
             Self::Int2 => DataType::Int16,
             Self::Int4 => DataType::Int32,
             Self::Int8 => DataType::Int64,
+            Self::Xid8 => DataType::Decimal128(20, 0),
             Self::Float4 => DataType::Float32,
             Self::Float8 => DataType::Float64,
             Self::Numeric(precision, scale) => DataType::Decimal128(precision, scale),
@@ -160,7 +165,13 @@ pub enum Fit {
 /// `Config` if the declaration does not fit the type; `Schema` if the type needs one.
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Fit> {
     let (wire, mut metadata) = match native(column) {
-        Native::Carried(wire, metadata) => (declare(column, wire, declared)?, metadata),
+        Native::Carried(own, metadata) => {
+            let wire = declare(column, own, declared)?;
+            if let Some(declared) = declared {
+                declared.holds(&column.name, &column.declared, &own.arrow(), &metadata)?;
+            }
+            (wire, metadata)
+        }
         Native::Numeric => match declared {
             None => return Ok(Fit::NumericUndeclared),
             Some(_) => (declare(column, Wire::Numeric(38, 0), declared)?, HashMap::new()),
@@ -195,6 +206,9 @@ enum Native {
     Other,
 }
 
+/// The number of the type `xid8`.
+pub const XID8: i64 = 5069;
+
 fn native(column: &Column) -> Native {
     let plain = |wire| Native::Carried(wire, HashMap::new());
     let with = |wire, key: &str, value: i32| {
@@ -206,6 +220,7 @@ fn native(column: &Column) -> Native {
         21 => plain(Wire::Int2),
         23 => plain(Wire::Int4),
         20 => plain(Wire::Int8),
+        XID8 => plain(Wire::Xid8),
         700 => plain(Wire::Float4),
         701 => plain(Wire::Float8),
         1700 => precision_and_scale(column.typmod)

@@ -169,7 +169,8 @@ pub fn differences(
         let ours = ours.any(|name| name.eq_ignore_ascii_case(&column.name));
         if !ours && !column.nullable && column.default.is_none() && !column.generated {
             found.push(format!(
-                "column {} is NOT NULL without a default, and the stream has no such column",
+                "column {} is NOT NULL without a default and not in the stream (give it a default, \
+                 let it be NULL, or select it)",
                 column.name
             ));
         }

@@ -170,9 +170,13 @@ impl Wire {
 /// carried.
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Mapped> {
     let Native { wire, expression, bound } = native(column)?;
+    let own = wire.arrow();
     let wire = declare(column, wire, declared)?;
     let mut metadata: HashMap<String, String> =
         bound.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    if let Some(declared) = declared {
+        declared.holds(&column.name, &column.declared(), &own, &metadata)?;
+    }
     if let Some((key, value)) = declared.and_then(Declared::metadata) {
         // What is declared takes the place of what the type says.
         metadata = HashMap::from([(key.to_owned(), value)]);

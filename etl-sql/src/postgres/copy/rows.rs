@@ -15,7 +15,7 @@ use etl_core::error::{Error, Result};
 
 use super::frames::Frame;
 use super::numeric::{NumericFault, decimal};
-use super::value::{Special, date, int, time, timestamp};
+use super::value::{Special, date, int, time, timestamp, xid8};
 use crate::postgres::types::Wire;
 
 /// A value that cannot be carried: which column, and why.
@@ -213,7 +213,7 @@ impl Builder {
             Wire::Int8 => Self::Int8(Int64Builder::new()),
             Wire::Float4 => Self::Float4(Float32Builder::new()),
             Wire::Float8 => Self::Float8(Float64Builder::new()),
-            Wire::Numeric(..) => Self::Decimal(Decimal128Builder::new()),
+            Wire::Numeric(..) | Wire::Xid8 => Self::Decimal(Decimal128Builder::new()),
             Wire::Text => Self::Text(StringBuilder::new()),
             Wire::Bytes => Self::Bytes(BinaryBuilder::new()),
             Wire::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
@@ -251,8 +251,10 @@ impl Builder {
                 builder.append_value(value);
             }
             Self::Decimal(builder) => {
-                let Wire::Numeric(precision, scale) = wire else { return Err(Why::Garbled) };
-                builder.append_value(decimal(bytes, precision, scale)?);
+                builder.append_value(match wire {
+                    Wire::Numeric(precision, scale) => decimal(bytes, precision, scale)?,
+                    _ => i128::from(xid8(bytes).ok_or(Why::Garbled)?),
+                });
             }
             Self::Text(builder) => {
                 builder.append_value(str::from_utf8(bytes).map_err(|_| Why::Garbled)?);

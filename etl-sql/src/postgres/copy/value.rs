@@ -96,6 +96,12 @@ pub fn cursor_micros(bytes: &[u8]) -> Option<i64> {
     timestamp(i64::from_be_bytes(int(bytes)?)).ok()
 }
 
+/// A transaction's number as it arrives.
+#[must_use]
+pub fn xid8(bytes: &[u8]) -> Option<u64> {
+    int(bytes).map(u64::from_be_bytes)
+}
+
 /// `2024-02-29`.
 pub(super) fn date_text(days: i32) -> Option<String> {
     NaiveDate::from_epoch_days(days).map(|date| date.format("%Y-%m-%d").to_string())
