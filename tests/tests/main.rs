@@ -14,8 +14,8 @@ mod postgres; // the Postgres source: contract, late commits, types, refusals, d
 mod postgres_target; // Postgres as a target
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink
-mod tsql;
-mod types; // every type, value by value, over every pair: equal, or refused by name // every statement that we send is its golden file
+mod tsql; // every statement that we send is its golden file
+mod types; // every type, value by value, over every pair: equal, or refused by name
 
 mod support {
     pub(crate) mod binary; // runs the real program

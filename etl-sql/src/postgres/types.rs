@@ -167,29 +167,26 @@ pub enum Fit {
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Fit> {
     let mut cast = None;
     let (wire, mut metadata) = match native(column) {
-        Native::Carried(wire, metadata) => (declare(column, wire, declared)?, metadata),
-        Native::Money if matches!(declared, Some(Declared::Decimal(..))) => {
-            cast = Some("numeric");
-            (declare(column, MONEY, declared)?, HashMap::new())
+        Native::Carried(own, metadata) => {
+            let wire = declare(column, own, declared)?;
+            if let Some(declared) = declared {
+                declared.holds(&column.name, &column.declared, &own.arrow(), &metadata)?;
+            }
+            (wire, metadata)
         }
+        Native::Money => match declared {
+            Some(decimal @ Declared::Decimal(p, s)) => {
+                decimal.holds(&column.name, "money", &MONEY, &HashMap::new())?;
+                cast = Some("numeric");
+                (Wire::Numeric(p, s), HashMap::new())
+            }
+            declared => (other(column, declared)?, entry(meta::MEANING, "text")),
+        },
         Native::Numeric => match declared {
             None => return Ok(Fit::NumericUndeclared),
-            Some(Declared::Decimal(p, s)) => (Wire::Numeric(p, s), HashMap::new()),
             Some(_) => (declare(column, Wire::Numeric(38, 0), declared)?, HashMap::new()),
         },
-        Native::Money | Native::Other => match declared {
-            Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)) => {
-                (Wire::Text, entry(meta::MEANING, "text"))
-            }
-            Some(_) => return Err(unfit(column, "text, varchar(n) or nvarchar(n)")),
-            None => {
-                return Err(Error::schema(format!(
-                    "column {}: {} has no exact form in the target. To carry it as the text that \
-                     Postgres prints, write columns: {{ {}: text }}, else take it out of select",
-                    column.name, column.declared, column.name
-                )));
-            }
-        },
+        Native::Other => (other(column, declared)?, entry(meta::MEANING, "text")),
     };
     if let Some(declared) = declared {
         // What is declared takes the place of what the type says.
@@ -205,6 +202,19 @@ pub fn map(column: &Column, declared: Option<Declared>) -> Result<Fit> {
     Ok(Fit::Mapped(Mapped { field, wire, cast }))
 }
 
+/// A type that is a text only once somebody says so.
+fn other(column: &Column, declared: Option<Declared>) -> Result<Wire> {
+    match declared {
+        Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)) => Ok(Wire::Text),
+        Some(_) => Err(unfit(column, "text, varchar(n) or nvarchar(n)")),
+        None => Err(Error::schema(format!(
+            "column {}: {} has no exact form in the target. To carry it as the text that \
+             Postgres prints, write columns: {{ {}: text }}, else take it out of select",
+            column.name, column.declared, column.name
+        ))),
+    }
+}
+
 enum Native {
     Carried(Wire, HashMap<String, String>),
     /// A numeric without precision and scale, or with more digits than any decimal has.
@@ -214,7 +224,7 @@ enum Native {
 }
 
 /// Every `money`, of a locale with cents.
-const MONEY: Wire = Wire::Numeric(19, 2);
+const MONEY: DataType = DataType::Decimal128(19, 2);
 
 fn native(column: &Column) -> Native {
     let plain = |wire| Native::Carried(wire, HashMap::new());
@@ -273,50 +283,20 @@ fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wi
         (wire, None) => Ok(wire),
         (Wire::Text, Some(declared)) if text(declared) => Ok(Wire::Text),
         (Wire::Text, Some(_)) => Err(unfit(column, "text, varchar(n) or nvarchar(n)")),
-        (Wire::Numeric(precision, scale), Some(Declared::Decimal(p, s))) => {
-            let whole = |p: u8, s: i8| i16::from(p) - i16::from(s);
-            if s < scale || whole(p, s) < whole(precision, scale) {
-                return Err(narrow(column, &format!("decimal({precision},{scale})")));
-            }
-            Ok(Wire::Numeric(p, s))
-        }
+        (Wire::Numeric(..), Some(Declared::Decimal(p, s))) => Ok(Wire::Numeric(p, s)),
         (Wire::Numeric(..), Some(declared)) if text(declared) => Ok(Wire::Text),
         (Wire::Numeric(..), Some(_)) => Err(unfit(column, "decimal(p,s), text or nvarchar(n)")),
-        (Wire::Timestamp, Some(Declared::Timestamp(digits))) => {
-            fraction(column, digits, "datetime2").map(|()| wire)
-        }
+        (Wire::Timestamp, Some(Declared::Timestamp(_))) => Ok(wire),
         (Wire::Timestamp, Some(_)) => Err(unfit(column, "datetime2(f)")),
-        (Wire::TimestampTz, Some(Declared::TimestampTz(digits))) => {
-            fraction(column, digits, "datetimeoffset").map(|()| wire)
-        }
+        (Wire::TimestampTz, Some(Declared::TimestampTz(_))) => Ok(wire),
         (Wire::TimestampTz, Some(_)) => Err(unfit(column, "datetimeoffset(f)")),
-        (Wire::Time, Some(Declared::Time(digits))) => {
-            fraction(column, digits, "time").map(|()| wire)
-        }
+        (Wire::Time, Some(Declared::Time(_))) => Ok(wire),
         (Wire::Time, Some(_)) => Err(unfit(column, "time(f)")),
         (_, Some(_)) => Err(Error::config(format!(
             "columns.{}: {} has one exact form only; take the declaration out",
             column.name, column.declared
         ))),
     }
-}
-
-/// Whether a declaration has all the fractional digits of the column.
-fn fraction(column: &Column, declared: u32, kind: &str) -> Result<()> {
-    let digits = u32::try_from(column.typmod).unwrap_or(6);
-    if declared < digits {
-        return Err(narrow(column, &format!("{kind}({digits})")));
-    }
-    Ok(())
-}
-
-/// A declaration that cannot hold what the column may.
-fn narrow(column: &Column, enough: &str) -> Error {
-    Error::config(format!(
-        "columns.{}: {} would lose digits; declare {enough} or a wider one, or take the \
-         declaration out",
-        column.name, column.declared
-    ))
 }
 
 fn unfit(column: &Column, allowed: &str) -> Error {

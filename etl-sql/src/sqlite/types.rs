@@ -147,13 +147,17 @@ pub fn keeps(found: &str, planned: &str) -> bool {
 /// says.
 ///
 /// # Errors
-/// `Schema` if neither says what it is.
+/// `Schema` if neither says what it is; `Config` if the config's type holds less than its own.
 pub fn field_for(
     name: &str,
     declared: &str,
     nullable: bool,
     over: Option<Declared>,
 ) -> Result<Field> {
+    if let (Some(over), Some((own, bound))) = (over, known(declared)) {
+        let bounds = bound.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        over.holds(name, declared, &own, &bounds)?;
+    }
     let (data_type, metadata) = match over {
         Some(over) => (over.arrow(), over.metadata().map(|(key, value)| (key, value.clone()))),
         None => known(declared).ok_or_else(|| undeclared(name, declared))?,

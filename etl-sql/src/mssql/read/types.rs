@@ -171,14 +171,18 @@ impl Wire {
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Mapped> {
     let Native { wire, mut expression, bound } = native(column)?;
     let instead = declare(column, wire, declared)?;
+    let own: HashMap<String, String> =
+        bound.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    if let Some(declared) = declared {
+        declared.holds(&column.name, &column.declared(), &wire.arrow(), &own)?;
+    }
     let as_text = instead == Wire::Text && wire != Wire::Text;
     if as_text {
         // Every digit, and the offset.
         expression = format!("CONVERT(nvarchar(40), {expression}, 121)");
     }
     let wire = instead;
-    let mut metadata: HashMap<String, String> =
-        bound.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+    let mut metadata = own;
     if let Some(metadata_of) = declared.map(Declared::metadata).filter(|of| as_text || of.is_some())
     {
         // What is declared takes the place of what the type says.
@@ -285,17 +289,6 @@ fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wi
              \"{declaration}\" }}{otherwise}"
         ))
     };
-    let narrow = |enough: &str| {
-        Error::config(format!(
-            "columns.{name}: {kind} would lose digits; declare {enough} or a wider one, or take \
-             the declaration out"
-        ))
-    };
-    // The seventh digit is what a declaration may cut off.
-    let fraction = |has: u8, digits: u32, of: &str| {
-        let has = u32::from(has.min(6));
-        if digits < has { Err(narrow(&format!("{of}({has})"))) } else { Ok(wire) }
-    };
     match (wire, declared) {
         (Wire::Text, None) if converted_text(column) => Err(wants("is no text", "text")),
         (Wire::Time(7), None) => {
@@ -311,31 +304,24 @@ fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wi
         (wire, None) => Ok(wire),
         (Wire::Text, Some(Declared::Text | Declared::Chars(_) | Declared::Units(_))) => Ok(wire),
         (Wire::Text, Some(_)) => Err(unfit("text, varchar(n) or nvarchar(n)")),
-        (Wire::Decimal(digits, _, from), Some(Declared::Decimal(precision, scale))) => {
-            let scale = u8::try_from(scale).unwrap_or(0);
-            if scale < from || precision - scale < digits - from {
-                return Err(narrow(&format!("decimal({digits},{from})")));
-            }
-            Ok(Wire::Decimal(precision, scale, from))
+        (Wire::Decimal(_, _, from), Some(Declared::Decimal(precision, scale))) => {
+            Ok(Wire::Decimal(precision, u8::try_from(scale).unwrap_or(0), from))
         }
         (Wire::Decimal(..), Some(_)) => Err(unfit("decimal(p,s)")),
         (
             Wire::Time(_) | Wire::DateTime2(_) | Wire::DateTimeOffset(_),
             Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)),
         ) => Ok(Wire::Text),
-        (Wire::Time(has), Some(Declared::Time(digits))) => fraction(has, digits, "time"),
+        (Wire::Time(_), Some(Declared::Time(_))) => Ok(wire),
         (Wire::Time(_), Some(_)) => Err(unfit("time(f) or text")),
-        (Wire::DateTime2(has), Some(Declared::Timestamp(digits))) => {
-            fraction(has, digits, "datetime2")
-        }
-        (Wire::DateTime, Some(Declared::Timestamp(digits))) => fraction(3, digits, "datetime2"),
-        (Wire::SmallDateTime, Some(Declared::Timestamp(_))) => Ok(wire),
+        (
+            Wire::DateTime2(_) | Wire::DateTime | Wire::SmallDateTime,
+            Some(Declared::Timestamp(_)),
+        ) => Ok(wire),
         (Wire::DateTime2(_) | Wire::DateTime | Wire::SmallDateTime, Some(_)) => {
             Err(unfit("datetime2(f), or datetime2 as text"))
         }
-        (Wire::DateTimeOffset(has), Some(Declared::TimestampTz(digits))) => {
-            fraction(has, digits, "datetimeoffset")
-        }
+        (Wire::DateTimeOffset(_), Some(Declared::TimestampTz(_))) => Ok(wire),
         (Wire::DateTimeOffset(_), Some(_)) => Err(unfit("datetimeoffset(f) or text")),
         (_, Some(_)) => Err(Error::config(format!(
             "columns.{name}: {kind} has one exact form only; take the declaration out"

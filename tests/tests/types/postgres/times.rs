@@ -1,6 +1,6 @@
 //! Dates, times, intervals.
 
-use crate::types::cell::{Case, Shape, case, declared, is, no};
+use crate::types::cell::{Case, Shape, Want, case, declared, is, no};
 
 pub(super) const CASES: &[Case] = &[
     case(
@@ -69,7 +69,16 @@ pub(super) const CASES: &[Case] = &[
         Shape::Timestamp,
         &[no("'2024-02-29'", "datetime2(3)")],
     ),
-    declared("timestamp", "datetime2(3)", Shape::Timestamp, &[no("'2024-02-29'", "datetime2(6)")]),
+    declared(
+        "timestamp",
+        "datetime2(3)",
+        Shape::Timestamp,
+        &[
+            is("'2024-02-29 10:00:00.123'", "2024-02-29T10:00:00.123000"),
+            no("'2024-02-29 10:00:00.1234'", "3 fractional digits")
+                .but(&[("sqlite", Want::Is("2024-02-29T10:00:00.123400"))]),
+        ],
+    ),
     case(
         "timestamptz",
         Shape::Instant,
@@ -105,7 +114,11 @@ pub(super) const CASES: &[Case] = &[
         "timestamptz",
         "datetimeoffset(0)",
         Shape::Instant,
-        &[no("'epoch'", "datetimeoffset(6)")],
+        &[
+            is("'epoch'", "1970-01-01T00:00:00.000000Z"),
+            no("'1970-01-01 00:00:00.1Z'", "0 fractional digits")
+                .but(&[("sqlite", Want::Is("1970-01-01T00:00:00.100000Z"))]),
+        ],
     ),
     declared("timestamptz", "datetime2(6)", Shape::Instant, &[no("'epoch'", "datetimeoffset")]),
     case(
@@ -128,7 +141,16 @@ pub(super) const CASES: &[Case] = &[
         Shape::Time,
         &[is("'00:00:00.01'", "00:00:00.010000"), is("'23:59:59.99'", "23:59:59.990000")],
     ),
-    declared("time", "time(3)", Shape::Time, &[no("'00:00'", "time(6)")]),
+    declared(
+        "time",
+        "time(3)",
+        Shape::Time,
+        &[
+            is("'10:00:00.123'", "10:00:00.123000"),
+            no("'10:00:00.1234'", "3 fractional digits")
+                .but(&[("sqlite", Want::Is("10:00:00.123400"))]),
+        ],
+    ),
     case("timetz", Shape::Text, &[no("'10:00+02'", "v: text")]),
     declared(
         "timetz",
@@ -154,7 +176,7 @@ pub(super) const CASES: &[Case] = &[
         "interval",
         "nvarchar(8)",
         Shape::Text,
-        &[is("'00:00:01'", "00:00:01"), no("'1 day 00:00:01'", "UTF-16")],
+        &[is("'00:00:01'", "00:00:01"), no("'1 day 00:00:01'", "the column takes 8")],
     ),
     declared("interval", "decimal(18,2)", Shape::Text, &[no("'1 day'", "text")]),
 ];
