@@ -120,6 +120,9 @@ pub struct StreamConfig {
     /// What happens to a value that the target has no form for, such as NaN.
     #[serde(default)]
     pub on_special: OnSpecial,
+    /// The same for single columns, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub on_special_columns: BTreeMap<String, OnSpecial>,
     /// Others write to the target table too: take range locks when inserting.
     #[serde(default)]
     pub foreign_writers: bool,
@@ -140,6 +143,25 @@ impl StreamConfig {
                 Declared::parse(text).map_err(|error| error.context(format!("columns.{column}")))
             })
             .transpose()
+    }
+
+    /// What happens to a value of a source's column that the target has no form for.
+    #[must_use]
+    pub fn special(&self, column: &str) -> OnSpecial {
+        self.on_special_columns.get(column).copied().unwrap_or(self.on_special)
+    }
+
+    /// The same for a target's column, which a transform may have renamed.
+    #[must_use]
+    pub fn special_at_target(&self, column: &str) -> OnSpecial {
+        let mut name = column;
+        for transform in self.transforms.iter().rev() {
+            if let TransformConfig::Rename(names) = transform {
+                let old = names.iter().find(|(_, new)| *new == name);
+                name = old.map_or(name, |(old, _)| old);
+            }
+        }
+        self.special(name)
     }
 
     /// Checks what can be checked without a database.
@@ -168,6 +190,7 @@ impl StreamConfig {
             .map(|column| ("primary_key", column))
             .chain([("cursor.column", &self.cursor.column)])
             .chain(self.columns.keys().map(|column| ("columns", column)))
+            .chain(self.on_special_columns.keys().map(|column| ("on_special_columns", column)))
         {
             if !selected(column) {
                 return Err(Error::config(format!(
@@ -223,7 +246,7 @@ impl Mode {
 }
 
 /// What happens to a value that has no form in the target: NaN, infinities, dates out of range.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSpecial {
     /// The run stops and says where.
@@ -231,6 +254,35 @@ pub enum OnSpecial {
     Fail,
     /// It becomes NULL, where the column allows it.
     Null,
+    /// It becomes the nearest value that the column has: the last day for infinity, the last
+    /// microsecond of the day for 24:00. NaN is near to nothing, and stops the run.
+    Clamp,
+}
+
+impl OnSpecial {
+    /// The word in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Null => "null",
+            Self::Clamp => "clamp",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OnSpecial {
+    /// A bare `null` of YAML is no text, and means the same.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(deserializer)?.as_deref() {
+            None | Some("null") => Ok(Self::Null),
+            Some("fail") => Ok(Self::Fail),
+            Some("clamp") => Ok(Self::Clamp),
+            Some(other) => {
+                Err(serde::de::Error::unknown_variant(other, &["fail", "null", "clamp"]))
+            }
+        }
+    }
 }
 
 /// The column by which a source finds what changed.

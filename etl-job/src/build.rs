@@ -192,10 +192,9 @@ pub fn definition(file: &PipelineFile, stream: &Stream) -> Result<Definition> {
     let config = &stream.config;
     let transforms = serde_json::to_string(&config.transforms)
         .map_err(|error| Error::internal("writing transforms as JSON").with_source(error))?;
-    let special = match config.on_special {
-        etl_core::connector::OnSpecial::Fail => "fail",
-        etl_core::connector::OnSpecial::Null => "null",
-    };
+    let words = config.on_special_columns.iter();
+    let words = words.map(|(column, special)| format!(", {column}: {}", special.as_str()));
+    let special = format!("{}{}", config.on_special.as_str(), words.collect::<String>());
     let mark = config.mark().map(|column| Definition::default().with("soft_delete", column));
     Ok(mark
         .unwrap_or_default()

@@ -18,6 +18,7 @@ mod soft_delete; // rows that leave are marked: every pair by content, and what 
 mod sqlite; // SQLite as source and sink
 mod streams; // many streams in one file: turns, failures, deadlines, patterns
 mod tsql; // every statement that we send is its golden file
+mod types; // every type, value by value, over every pair: equal, or refused by name
 
 mod support {
     pub(crate) mod binary; // runs the real program

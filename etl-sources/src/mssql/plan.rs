@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use etl_core::connector::{FilterExit, Mode, Safety, SetBy, Stream};
 use etl_core::error::{Error, Result};
 use etl_core::predicate::{Booleans, Dialect, Predicate};
@@ -62,6 +62,16 @@ impl Plan {
         }
         let place = |name: &String| schema.index_of(name).map_err(Error::from);
         let cursor = table.column(&config.cursor.column);
+        if config
+            .declared(&config.cursor.column)?
+            .is_some_and(|kind| kind.arrow() == DataType::Utf8)
+        {
+            return Err(Error::config(format!(
+                "columns.{}: the cursor cannot be read as a text; declare a time, or take the \
+                 declaration out",
+                config.cursor.column
+            )));
+        }
         Ok(Self {
             identity: database.identity.clone(),
             reading: database.reading,

@@ -153,7 +153,7 @@ fn rows(
         };
         {
             let mut rows = connection.fetch(settings, &select, "reading rows").await?;
-            while let Some(record) = rows.next().await? {
+            while let Some(record) = rows.next().await.map_err(|error| reader.behind(error))? {
                 if reader.is_full(&record) {
                     yield reader.batch()?;
                 }

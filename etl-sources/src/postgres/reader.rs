@@ -34,9 +34,11 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
         let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
+        let on_special = plan.schema.fields().iter();
+        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
         let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
         Self {
-            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, stream.config.on_special),
+            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, on_special),
             limits,
             progress: Progress::default(),
             place,

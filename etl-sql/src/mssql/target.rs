@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use etl_core::connector::{FilterExit, Mode, StreamConfig};
+use etl_core::connector::{FilterExit, Mode, OnSpecial, StreamConfig};
 use etl_core::schema::{StreamSchema, meta, meta_number};
 use etl_core::{Error, Result};
 
@@ -29,6 +29,8 @@ pub struct Column {
     pub collation: String,
     /// The greatest length that the stream declares for a text, in characters.
     pub max_chars: Option<u32>,
+    /// What becomes of a value that SQL Server has no form for.
+    pub on_special: OnSpecial,
 }
 
 /// A target table and how it is written.
@@ -72,6 +74,7 @@ impl Target {
                     key,
                     collation: BINARY_COLLATION.to_owned(),
                     max_chars: meta_number(field, meta::MAX_CHARS),
+                    on_special: config.special_at_target(field.name()),
                 })
             })
             .collect::<Result<Vec<_>>>()

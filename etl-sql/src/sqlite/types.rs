@@ -8,7 +8,7 @@
 //! | Arrow | declared in a target | kept as | loud about |
 //! |---|---|---|---|
 //! | Int16, Int32, Int64 | `INT2`, `INT4`, `INTEGER` | integer | |
-//! | Float32, Float64 | `FLOAT4`, `REAL` | 8-byte float | NaN; −0.0 becomes 0.0, which SQLite takes for equal |
+//! | Float32, Float64 | `FLOAT4`, `REAL` | 8-byte float | NaN, −0.0 |
 //! | Decimal128(p,s) | `DECIMAL_TEXT(p,s)` | text with all s digits | more digits |
 //! | Boolean | `BOOLEAN` | 0 or 1 | |
 //! | Utf8 | `TEXT`, `VARCHAR(n)` (characters), `NVARCHAR(n)` (UTF-16 units) | text | NUL, over-length |

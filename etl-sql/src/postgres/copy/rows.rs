@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use etl_core::batch::Changes;
 use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
+use etl_core::schema::{meta, meta_number};
 
 use super::frames::Frame;
 use super::numeric::{NumericFault, decimal};
@@ -34,7 +35,8 @@ pub struct Rows {
     schema: SchemaRef,
     columns: Vec<(Wire, Builder)>,
     deletes: BooleanBufferBuilder,
-    on_special: OnSpecial,
+    /// By column.
+    on_special: Vec<OnSpecial>,
     /// The columns of which deletes need the true value.
     is_key: Vec<bool>,
     bytes: usize,
@@ -63,7 +65,7 @@ impl Rows {
         schema: SchemaRef,
         wires: &[Wire],
         is_key: Vec<bool>,
-        on_special: OnSpecial,
+        on_special: Vec<OnSpecial>,
     ) -> Self {
         let columns = wires.iter().map(|wire| (*wire, Builder::new(*wire))).collect();
         let deletes = BooleanBufferBuilder::new(0);
@@ -94,7 +96,9 @@ impl Rows {
     /// A fault; the columns are then of no more use.
     pub fn push(&mut self, frame: &Frame<'_>, delete: bool) -> Result<(), Fault> {
         for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
-            let nullable = self.schema.field(index).is_nullable();
+            let field = self.schema.field(index);
+            let nullable = field.is_nullable();
+            let on_special = self.on_special.get(index).copied().unwrap_or_default();
             let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
             let outcome = match frame.field(index) {
                 Some(bytes) => builder.append(*wire, bytes),
@@ -105,7 +109,7 @@ impl Rows {
                 None => Err(Why::Null),
             };
             let Err(why) = outcome else { continue };
-            match (&why, self.on_special) {
+            match (&why, on_special) {
                 (Why::Garbled, _) => {}
                 (_, _) if !needed && nullable => {
                     builder.append_null();
@@ -119,9 +123,15 @@ impl Rows {
                     builder.append_null();
                     continue;
                 }
+                (Why::Special(special), OnSpecial::Clamp) => {
+                    let digits = meta_number(field, meta::FRACTION).unwrap_or(6);
+                    if builder.append_nearest(*wire, *special, digits).is_some() {
+                        continue;
+                    }
+                }
                 _ => {}
             }
-            return Err(why.fault(index, *wire, nullable, self.on_special));
+            return Err(why.fault(index, *wire, nullable, on_special));
         }
         self.deletes.append(delete);
         self.bytes += frame.size();
@@ -165,6 +175,7 @@ impl From<NumericFault> for Why {
         match fault {
             NumericFault::NaN => Self::Special(Special::NotANumber),
             NumericFault::Infinite => Self::Special(Special::Infinite),
+            NumericFault::MinusInfinite => Self::Special(Special::MinusInfinite),
             NumericFault::Precision => Self::Precision,
             NumericFault::Scale => Self::Scale,
             NumericFault::Garbled => Self::Garbled,
@@ -193,9 +204,13 @@ impl Why {
                 "is {}, and cannot become NULL in a NOT NULL column; correct it at the source",
                 special.as_str()
             ),
+            Self::Special(special) if on_special == OnSpecial::Clamp => format!(
+                "is {}, to which no value is near; correct it at the source",
+                special.as_str()
+            ),
             Self::Special(special) => format!(
                 "is {}, which the target cannot hold; correct it at the source, or set \
-                 on_special: null{}",
+                 on_special: null{} or clamp",
                 special.as_str(),
                 if nullable { "" } else { " (for which the column would have to be nullable)" }
             ),
@@ -271,6 +286,28 @@ impl Builder {
         Ok(())
     }
 
+    /// The value of the column's type that is nearest, if any is.
+    fn append_nearest(&mut self, wire: Wire, special: Special, digits: u32) -> Option<()> {
+        match self {
+            Self::Float4(builder) => {
+                builder.append_value(special.nearest_number(f32::MIN, f32::MAX)?);
+            }
+            Self::Float8(builder) => {
+                builder.append_value(special.nearest_number(f64::MIN, f64::MAX)?);
+            }
+            Self::Decimal(builder) => {
+                let Wire::Numeric(precision, _) = wire else { return None };
+                let most = 10_i128.checked_pow(u32::from(precision))? - 1;
+                builder.append_value(special.nearest_number(-most, most)?);
+            }
+            Self::Date(builder) => builder.append_value(special.nearest_day()?),
+            Self::Time(builder) => builder.append_value(special.nearest_time(digits)?),
+            Self::Timestamp(builder) => builder.append_value(special.nearest_instant(digits)?),
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn append_null(&mut self) {
         match self {
             Self::Bool(builder) => builder.append_null(),
@@ -332,7 +369,11 @@ fn finite(value: f64) -> Result<(), Why> {
     if value.is_nan() {
         return Err(Why::Special(Special::NotANumber));
     }
-    if value.is_infinite() { Err(Why::Special(Special::Infinite)) } else { Ok(()) }
+    if value.is_infinite() {
+        let below = value.is_sign_negative();
+        return Err(Why::Special(if below { Special::MinusInfinite } else { Special::Infinite }));
+    }
+    Ok(())
 }
 
 impl From<Fault> for Error {
