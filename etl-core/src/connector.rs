@@ -106,12 +106,23 @@ pub struct StreamConfig {
     /// Others write to the target table too: take range locks when inserting.
     #[serde(default)]
     pub foreign_writers: bool,
+    /// Mode `replace`: a target with rows may become empty. Else a load of no rows is refused: a
+    /// source that is suddenly empty is mostly one that broke.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty: bool,
     /// Changes to the rows on their way, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transforms: Vec<TransformConfig>,
 }
 
 impl StreamConfig {
+    /// How many rows above the horizon a sweep may deliver. A target that is replaced would lose
+    /// those that had to wait.
+    #[must_use]
+    pub fn max_reread(&self) -> u64 {
+        if self.mode == Mode::Replace { u64::MAX } else { self.cursor.max_reread }
+    }
+
     /// The declared type of a column.
     ///
     /// # Errors
@@ -162,6 +173,7 @@ impl StreamConfig {
             self.declared(column)?;
         }
         self.validate_exit()?;
+        self.validate_replace()?;
         if self.cursor.set_by == SetBy::Application && self.cursor.safety == Safety::Horizon {
             return Err(Error::config(
                 "cursor: safety horizon needs a cursor that the database sets (set_by: database); \
@@ -170,6 +182,29 @@ impl StreamConfig {
         }
         if self.cursor.guard < Duration::from_secs(1) {
             return Err(Error::config("cursor.guard: at least 1s"));
+        }
+        Ok(())
+    }
+
+    fn validate_replace(&self) -> Result<()> {
+        if self.mode != Mode::Replace {
+            return if self.allow_empty {
+                Err(Error::config("allow_empty: only mode replace empties a target; take it out"))
+            } else {
+                Ok(())
+            };
+        }
+        if self.on_filter_exit.is_some_and(|exit| exit != FilterExit::Delete) {
+            return Err(Error::config(
+                "on_filter_exit: in mode replace the target has just the rows that pass where; \
+                 take it out, or write delete",
+            ));
+        }
+        if self.cursor.nullable {
+            return Err(Error::config(
+                "cursor.nullable: rows with NULL there are never read, and mode replace would \
+                 delete them; use a cursor that is NOT NULL",
+            ));
         }
         Ok(())
     }
@@ -184,6 +219,8 @@ pub enum Mode {
     Upsert,
     /// Insert every row version that is read, once.
     Append,
+    /// Read everything with each run, and make the target that, in one transaction at its end.
+    Replace,
 }
 
 impl Mode {
@@ -193,7 +230,14 @@ impl Mode {
         match self {
             Self::Upsert => "upsert",
             Self::Append => "append",
+            Self::Replace => "replace",
         }
+    }
+
+    /// Whether the target has one row per key.
+    #[must_use]
+    pub const fn is_keyed(self) -> bool {
+        !matches!(self, Self::Append)
     }
 }
 

@@ -3,9 +3,11 @@
 //! Sources, sinks and `mssql-init` share it. Each database is a cargo feature and a folder with
 //! the same file names.
 
+pub mod migration;
 #[cfg(feature = "mssql")]
 pub mod mssql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod stage;

@@ -54,7 +54,7 @@ fn create_stage(target: &Target) -> Result<String> {
         let null = if column.key { "NOT NULL" } else { "NULL" };
         lines.push(format!("  {} {staged}{collation} {null}", name(&column.name)?));
     }
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         // As the target's own key: a clustered index takes fewer bytes.
         let clustered = target.key_bytes()? <= MAX_CLUSTERED_BYTES;
         let kind = if clustered { "CLUSTERED" } else { "NONCLUSTERED" };
@@ -80,7 +80,7 @@ DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @lease_ms
 BEGIN TRANSACTION;
 UPDATE {schema}.[checkpoint]
    SET [run_id] = @run_id, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
-OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total]
+OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total], inserted.[generation], inserted.[phase]
  WHERE [pipeline] = @pipeline AND ([run_id] = @run_id OR [lease_until] < SYSUTCDATETIME() OR ([lease_until] IS NULL AND @waited = 0));
 IF EXISTS (SELECT 1 FROM {schema}.[checkpoint] WHERE [pipeline] = @pipeline AND [run_id] = @run_id)
 BEGIN
@@ -105,7 +105,7 @@ pub fn look(state_schema: &str) -> Result<String> {
     Ok(format!(
         "DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME();
 IF OBJECT_ID({table}) IS NOT NULL
-SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
+SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[generation], c.[phase], c.[run_id],
        CONVERT(nvarchar(40), c.[lease_until], 126) AS [lease],
        CASE WHEN c.[lease_until] > @now THEN DATEDIFF(millisecond, @now, c.[lease_until]) ELSE 0 END AS [remaining_ms],
        (SELECT DATEDIFF(second, MIN(s.[started_at]), @now) FROM {schema}.[run] AS s
@@ -113,6 +113,18 @@ SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
            AND s.[started_at] > COALESCE((SELECT MAX(r.[finished_at]) FROM {schema}.[run] AS r
                 WHERE r.[pipeline] = @pipeline AND r.[outcome] NOT IN (N'skipped', N'running')), CONVERT(datetime2(6), N'0001-01-01'))) AS [skipped_seconds]
   FROM {schema}.[checkpoint] AS c WHERE c.[pipeline] = @pipeline;"
+    ))
+}
+
+/// The version of the state tables; no row if there are none that we may see.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn version(state_schema: &str) -> Result<String> {
+    let table = format!("{}.[schema_version]", name(state_schema)?);
+    Ok(format!(
+        "IF OBJECT_ID({}) IS NOT NULL\nSELECT MAX([version]) AS [version] FROM {table};",
+        text(&table)
     ))
 }
 
@@ -219,21 +231,22 @@ DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
 IF OBJECT_ID({table}) IS NULL RETURN;
 BEGIN TRANSACTION;
 {TAKE_LOCK}
-SELECT [sequence], [position], [definition], [rows_total] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
+SELECT [sequence], [position], [definition], [rows_total], [generation], [phase] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
 UPDATE {schema}.[checkpoint]
    SET [position] = CASE WHEN @what = N'position' THEN @text ELSE [position] END,
        [definition] = CASE WHEN @what = N'definition' THEN @text WHEN @text IS NULL THEN NULL ELSE [definition] END,
+       [phase] = CASE WHEN @what = N'position' THEN N'idle' ELSE [phase] END,
        [sequence] = [sequence] + 1, [run_id] = NULL, [lease_until] = NULL, [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline;
 COMMIT TRANSACTION;"
     ))
 }
 
-const TAKE_LOCK: &str = "EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
+pub(super) const TAKE_LOCK: &str = "EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
 IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;
 IF @lock < 0 THROW 51002, N'the pipeline lock could not be asked for', 1;";
 
-const COUNT_STAGE: &str =
+pub(super) const COUNT_STAGE: &str =
     "IF (SELECT COUNT_BIG(*) FROM [#stage]) <> @rows THROW 51003, N'not all rows were staged', 1;
 ";
 
@@ -252,7 +265,7 @@ DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1, @deleted bigint = 0,
 {check}BEGIN TRANSACTION;
 {TAKE_LOCK}
 UPDATE {schema}.[checkpoint]
-   SET [position] = @position, [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+   SET [position] = @position, [phase] = N'idle', [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
 {apply}UPDATE {schema}.[run]
@@ -280,27 +293,58 @@ SELECT @inserted AS [inserted];",
 }
 
 /// Delete or mark, update what differs, insert what is new; or, in append mode, insert.
-fn apply(target: &Target) -> Result<String> {
+pub(super) fn apply(target: &Target) -> Result<String> {
     let mut sql = String::new();
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         sql.push_str(&leave(target)?);
-        sql.push_str(&update(target)?);
+        sql.push_str(&update(target, &From::Batch)?);
     }
-    sql.push_str(&insert(target)?);
+    sql.push_str(&insert(target, &From::Batch)?);
     Ok(sql)
 }
 
-fn join(target: &Target) -> Result<String> {
-    let parts = target
-        .key()
-        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(parts.join(" AND "))
+/// Where the rows come from.
+pub(super) enum From {
+    /// The batch's own stage.
+    Batch,
+    /// A table in which a load was collected, quoted.
+    Load(String),
+}
+
+impl From {
+    fn table(&self) -> &str {
+        match self {
+            Self::Batch => STAGE,
+            Self::Load(table) => table,
+        }
+    }
+
+    /// The condition on the rows that are to be there, before others.
+    fn wanted(&self) -> &'static str {
+        match self {
+            Self::Batch => "s.[__delete] = 0 AND ",
+            Self::Load(_) => "",
+        }
+    }
+}
+
+pub(super) fn join(target: &Target, from: &From) -> Result<String> {
+    let equal = |column: &Column| {
+        // The batch's stage has the target's collations, a load's the plan's.
+        let other = matches!(from, From::Load(_)) && column.collation != BINARY_COLLATION;
+        let collation = if other && column.sql_type.is_text() {
+            format!(" COLLATE {}", column.collation)
+        } else {
+            String::new()
+        };
+        name(&column.name).map(|name| format!("t.{name} = s.{name}{collation}"))
+    };
+    Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
 }
 
 /// What the stage's deletes do. The clock is looked at once per statement: one time for a batch.
 fn leave(target: &Target) -> Result<String> {
-    let (table, join) = (target.table.quoted()?, join(target)?);
+    let (table, join) = (target.table.quoted()?, join(target, &From::Batch)?);
     let what = match &target.mark {
         Some(mark) => {
             let mark = name(mark)?;
@@ -317,7 +361,7 @@ fn leave(target: &Target) -> Result<String> {
     Ok(format!("{what};\nSET @deleted = @@ROWCOUNT;\n"))
 }
 
-fn update(target: &Target) -> Result<String> {
+pub(super) fn update(target: &Target, from: &From) -> Result<String> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
     let mut sets = others
         .iter()
@@ -334,14 +378,16 @@ fn update(target: &Target) -> Result<String> {
     }
     Ok(format!(
         "UPDATE t SET {}
-  FROM {} AS t INNER JOIN {STAGE} AS s ON {}
- WHERE s.[__delete] = 0 AND (
+  FROM {} AS t INNER JOIN {} AS s ON {}
+ WHERE {}(
       {});
 SET @updated = @@ROWCOUNT;
 ",
         sets.join(", "),
         target.table.quoted()?,
-        join(target)?,
+        from.table(),
+        join(target, from)?,
+        from.wanted(),
         differs.join("\n   OR ")
     ))
 }
@@ -368,7 +414,7 @@ fn differs(column: &Column) -> Result<String> {
     }
 }
 
-fn insert(target: &Target) -> Result<String> {
+pub(super) fn insert(target: &Target, from: &From) -> Result<String> {
     let table = target.table.quoted()?;
     let mut names =
         target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
@@ -379,20 +425,23 @@ fn insert(target: &Target) -> Result<String> {
         staged.push("NULL".to_owned());
     }
     let new = match target.mode {
-        Mode::Append => String::new(),
-        Mode::Upsert => {
+        Mode::Append => "s.[__delete] = 0".to_owned(),
+        Mode::Upsert | Mode::Replace => {
             // Our application lock keeps our own runs apart; only others need a range lock.
             let hint = if target.foreign_writers { " WITH (UPDLOCK, SERIALIZABLE)" } else { "" };
-            format!(" AND NOT EXISTS (SELECT 1 FROM {table} AS t{hint} WHERE {})", join(target)?)
+            let join = join(target, from)?;
+            let wanted = from.wanted();
+            format!("{wanted}NOT EXISTS (SELECT 1 FROM {table} AS t{hint} WHERE {join})")
         }
     };
     Ok(format!(
         "INSERT INTO {table} ({})
-SELECT {} FROM {STAGE} AS s
- WHERE s.[__delete] = 0{new};
+SELECT {} FROM {} AS s
+ WHERE {new};
 SET @inserted = @@ROWCOUNT;
 ",
         names.join(", "),
-        staged.join(", ")
+        staged.join(", "),
+        from.table()
     ))
 }
