@@ -245,7 +245,7 @@ impl World {
     }
 
     /// The sequence never goes back, and a reader never sees a target that is half replaced: no
-    /// row is ever deleted at the source, so without a filter the target never shrinks.
+    /// row is deleted at the source of a world without a filter, so there the target never shrinks.
     fn watch(&self) -> Result<(), String> {
         let Some(checkpoint) = self.target.checkpoint().map_err(internal)? else {
             return Err("the checkpoint is gone".to_owned());

@@ -67,6 +67,11 @@ impl Plan {
         self.trouble == 0.0
     }
 
+    /// Whether writers delete rows: only what replaces notices.
+    pub(super) fn deletes(&self) -> bool {
+        self.mode == Mode::Replace && self.filter.is_some()
+    }
+
     pub(super) fn faults(&self) -> Faults {
         let chance = |percent: f64| When::Chance(percent / 100.0 * self.trouble);
         Faults::new(self.seed)

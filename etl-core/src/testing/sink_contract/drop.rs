@@ -60,19 +60,16 @@ pub(super) async fn an_apply_dropped_anywhere_leaves_all_or_nothing(target: &Tar
     let mut standing = vec![Row::new(1), row(0), Row::new(3)];
     session.replace(1, &standing).await?;
     drop(session);
-    let mut polls = 0;
+    let (mut polls, mut left) = (0, vec![3]);
     while polls < MOST_POLLS {
         polls += 1 + polls / 8;
         let step = i64::try_from(polls).map_err(|_| Failure::new("too many polls"))?;
         let mut session = target.run(run, target.ttl() * 20).await?;
         // One row leaves, one differs, one is new.
         let wanted = vec![Row::new(1), row(step), Row::new(3 + step)];
-        session.put(step, &[]).await?;
+        session.commit(&batch(step + 1, &wanted, &left)?).await?;
+        left.push(3 + step);
         let fence = session.fence.clone();
-        let left = [batch(step + 1, &wanted, &[3 + step - 1, 3])?];
-        for batch in &left {
-            session.commit(batch).await?;
-        }
         let finished = dropped_after(polls, session.sink.apply(&session.fence)).await;
         let acknowledged = finished.transpose()?.is_some();
         drop(session);
