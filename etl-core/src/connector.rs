@@ -1,6 +1,7 @@
 //! What a registry entry is, and the part of a config that every connector understands.
 
 mod filter_exit;
+mod replace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -116,13 +117,6 @@ pub struct StreamConfig {
 }
 
 impl StreamConfig {
-    /// How many rows above the horizon a sweep may deliver. A target that is replaced would lose
-    /// those that had to wait.
-    #[must_use]
-    pub fn max_reread(&self) -> u64 {
-        if self.mode == Mode::Replace { u64::MAX } else { self.cursor.max_reread }
-    }
-
     /// The declared type of a column.
     ///
     /// # Errors
@@ -182,29 +176,6 @@ impl StreamConfig {
         }
         if self.cursor.guard < Duration::from_secs(1) {
             return Err(Error::config("cursor.guard: at least 1s"));
-        }
-        Ok(())
-    }
-
-    fn validate_replace(&self) -> Result<()> {
-        if self.mode != Mode::Replace {
-            return if self.allow_empty {
-                Err(Error::config("allow_empty: only mode replace empties a target; take it out"))
-            } else {
-                Ok(())
-            };
-        }
-        if self.on_filter_exit.is_some_and(|exit| exit != FilterExit::Delete) {
-            return Err(Error::config(
-                "on_filter_exit: in mode replace the target has just the rows that pass where; \
-                 take it out, or write delete",
-            ));
-        }
-        if self.cursor.nullable {
-            return Err(Error::config(
-                "cursor.nullable: rows with NULL there are never read, and mode replace would \
-                 delete them; use a cursor that is NOT NULL",
-            ));
         }
         Ok(())
     }

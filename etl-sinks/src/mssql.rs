@@ -1,6 +1,7 @@
 //! Sink `mssql`: rows into SQL Server, exactly once.
 
 mod admin;
+mod apply;
 mod ledger;
 pub mod replace;
 mod sink;

@@ -12,6 +12,7 @@ mod mssql_source; // the SQL Server source: contract, late commits, types, refus
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
+mod replace; // targets that are replaced as a whole, on every pair
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink
 mod tsql; // every statement that we send is its golden file

@@ -7,8 +7,9 @@ use etl_sql::mssql::error::{Phase, own};
 use etl_sql::mssql::quote::name;
 use etl_sql::mssql::target::Target;
 
+use super::apply::{From, apply, insert, join, update};
 use super::sink::{MssqlSink, milliseconds, signed, unsigned};
-use super::statements::{COUNT_STAGE, From, TAKE_LOCK, apply, insert, join, update};
+use super::statements::{COUNT_STAGE, TAKE_LOCK};
 use crate::step::empty_load;
 
 /// Statements of one stream that replaces.

@@ -41,7 +41,7 @@ async fn survives_kills(mode: &str) {
                    FROM generate_series({first}, {first} + 399) AS g"
             ))
             .await;
-        if mode == "upsert" {
+        if mode != "append" {
             let id = random.u64(1..60_000);
             shop.source
                 .execute(&format!(
@@ -67,6 +67,11 @@ async fn kill_9_at_twenty_moments_loses_and_doubles_nothing_in_a_keyed_target() 
 #[tokio::test(flavor = "multi_thread")]
 async fn kill_9_at_twenty_moments_loses_and_doubles_nothing_in_a_table_without_any_key() {
     survives_kills("append").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_at_twenty_moments_loses_nothing_of_what_replaces() {
+    survives_kills("replace").await;
 }
 
 /// A shop whose runs take a while.
