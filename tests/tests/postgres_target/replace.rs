@@ -24,17 +24,17 @@ async fn slow_to_replace() -> (Shop, Vec<Cells>, Vec<Cells>) {
     (shop, before, after)
 }
 
-/// Waits until the server is at work on the target's rows.
-async fn wait_for_the_apply(shop: &Shop) {
+/// Waits until the server is at work on the target's rows, or is not any more.
+async fn wait_for_the_apply(shop: &Shop, to_be_under_way: bool) {
     let applying = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'
                      AND query LIKE 'UPDATE \"dw\".\"orders\"%' AND pid <> pg_backend_pid()";
     for _ in 0..1_000 {
-        if shop.number(applying).await > 0 {
+        if (shop.number(applying).await > 0) == to_be_under_way {
             return;
         }
         sleep(Duration::from_millis(10)).await;
     }
-    panic!("the target is not being replaced");
+    panic!("the target is being replaced: {}", !to_be_under_way);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,14 +42,16 @@ async fn kill_9_in_the_middle_of_replacing_leaves_the_target_as_it_was() {
     let (shop, before, after) = slow_to_replace().await;
     for _ in 0..2 {
         let job = shop.start();
-        wait_for_the_apply(&shop).await;
+        wait_for_the_apply(&shop, true).await;
         job.signal("KILL");
         assert_eq!(job.end().code, -1);
         assert_eq!(shop.found().await, before, "a half of it is seen");
+        // The server goes on until it notices that nobody is there.
+        wait_for_the_apply(&shop, false).await;
+        assert_eq!(shop.found().await, before, "what nobody committed is seen");
     }
     let phase = "SELECT count(*) FROM etl.checkpoint WHERE phase = 'loading' AND generation = 2";
     assert_eq!(shop.number(phase).await, 1);
-    // It waits for what the server is still rolling back, and need not load anew.
     let said = shop.run();
     assert_eq!(said["outcome"], "success", "{said}");
     assert_eq!(shop.found().await, after);
