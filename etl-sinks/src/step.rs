@@ -58,9 +58,8 @@ impl<'a> Step<'a> {
 
     /// Whether the stage must be emptied first: it holds another load, or one that was applied.
     pub(crate) fn begins(self, found: &Checkpoint, fence: &Fence) -> bool {
-        self.generation(fence).is_some_and(|generation| {
-            found.generation != generation || found.phase == Phase::Idle
-        })
+        self.generation(fence)
+            .is_some_and(|generation| found.generation != generation || found.phase == Phase::Idle)
     }
 }
 

@@ -149,7 +149,9 @@ async fn control_without_one_transaction_a_reader_sees_the_target_half_replaced(
     let statements = Replace::new(&planned, &stage).unwrap();
     // As if a load had just ended: one row is gone, all others differ.
     let table = stage.table.quoted().unwrap();
-    target.execute(&format!("UPDATE {table} SET name = 'new'; DELETE FROM {table} WHERE id = 12")).await;
+    target
+        .execute(&format!("UPDATE {table} SET name = 'new'; DELETE FROM {table} WHERE id = 12"))
+        .await;
     let before = target.rows("1 = 1").await;
     let mut after = before.clone();
     after.remove("12");
@@ -182,8 +184,8 @@ async fn stopped_after(batches: u64, source: &Side, target: &Side, stream: &Stre
         }
     });
     let (from, to) = (source.built(stream), target.sink(stream));
-    let mut pipeline = Pipeline::new(stream.full_name(), from, Vec::new(), to, options)
-        .with_observer(observer);
+    let mut pipeline =
+        Pipeline::new(stream.full_name(), from, Vec::new(), to, options).with_observer(observer);
     let finished = pipeline.run(&stop).await;
     assert_eq!(finished.report.outcome, Outcome::Stopped, "{:?}", finished.error);
     assert_eq!((finished.report.written, finished.report.deleted), (0, 0));
@@ -255,9 +257,15 @@ async fn a_stage_that_was_dropped_takes_its_load_with_it() {
         run(&source, &target, &stream).await;
         stopped_after(4, &source, &target, &stream).await;
         let name = match *to {
-            "sqlite" => "SELECT name FROM sqlite_schema WHERE name LIKE 'etl_stage_%' AND type = 'table'",
-            "mssql" => "SELECT t.[name] FROM sys.tables AS t INNER JOIN sys.schemas AS s ON s.[schema_id] = t.[schema_id] WHERE s.[name] = N'etl_stage';",
-            _ => "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'etl_stage'",
+            "sqlite" => {
+                "SELECT name FROM sqlite_schema WHERE name LIKE 'etl_stage_%' AND type = 'table'"
+            }
+            "mssql" => {
+                "SELECT t.[name] FROM sys.tables AS t INNER JOIN sys.schemas AS s ON s.[schema_id] = t.[schema_id] WHERE s.[name] = N'etl_stage';"
+            }
+            _ => {
+                "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'etl_stage'"
+            }
         };
         let name = target.cells(name).await[0][0].clone().unwrap();
         let table = if *to == "sqlite" { name } else { format!("etl_stage.{name}") };

@@ -16,9 +16,7 @@ use crate::batch::{Batch, Changes};
 use crate::connector::{Mode, StreamConfig};
 use crate::error::{Error, Result};
 use crate::schema::StreamSchema;
-use crate::sink::{
-    Checkpoint, Claim, Counts, Fence, Outcome, Phase, Run, RunReport, StateChange,
-};
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Outcome, Phase, Run, RunReport, StateChange};
 use crate::testing::network::Network;
 use crate::testing::row::{CanonicalRow, canonical};
 use crate::testing::sink_contract::LedgerRow;

@@ -192,9 +192,6 @@ impl Sink for MssqlSink {
         let stage = planned.stage(state_schema)?;
         let doing = self.doing("looking at the state tables");
         let mut connection = self.link.take().await?;
-        if !self.link.has_state(&mut connection, &doing).await? {
-            return Err(self.link.unprepared(&doing));
-        }
         let found = planned.found(&mut connection).await?;
         let state_schema = &self.link.config.state_schema;
         let (target, replace) = match stage {
@@ -207,6 +204,8 @@ impl Sink for MssqlSink {
         };
         let statements = Statements::new(state_schema, &target)?;
         self.opened = Some(Opened { target, statements, replace });
+        // Whether they are there at all, the claim says.
+        self.link.has_state(&mut connection, &doing).await?;
         // A table of another shape may wait under the stage's name in this session.
         drop(connection);
         Ok(())

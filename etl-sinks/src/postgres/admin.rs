@@ -58,7 +58,9 @@ impl SinkAdmin for PostgresSink {
         let mut findings =
             vec![Finding::good("target: connection", format!("logged in to {place}"))];
         findings.extend(self.check_rights(&mut session, &target).await?);
-        for (what, target) in ["target: table", "target: stage"].iter().zip(self.link.targets(schema)?) {
+        for (what, target) in
+            ["target: table", "target: stage"].iter().zip(self.link.targets(schema)?)
+        {
             findings.push(match target.found(&mut session).await {
                 Ok(_) => Finding::good(*what, "columns, types and key fit"),
                 Err(error) => Finding::from_error(*what, &error),
@@ -139,11 +141,7 @@ impl SinkAdmin for PostgresSink {
 }
 
 impl PostgresSink {
-    async fn check_rights(
-        &self,
-        session: &mut Session,
-        target: &Target,
-    ) -> Result<Vec<Finding>> {
+    async fn check_rights(&self, session: &mut Session, target: &Target) -> Result<Vec<Finding>> {
         let doing = self.link.doing("looking at rights");
         session.begin(&doing).await?;
         let row = session.row(sqlx::query(SERVER), &doing).await?;

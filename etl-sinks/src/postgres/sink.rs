@@ -101,7 +101,8 @@ impl PostgresSink {
         let doing = self.link.doing("replacing the target");
         let mut session = self.link.take().await?;
         let replace = self.opened()?.replace.as_ref();
-        let replace = replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
+        let replace =
+            replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
         session.begin(&doing).await?;
         let begins = self.link.reach(&mut session, Step::Apply, fence, &doing).await?;
         if begins {
@@ -169,13 +170,7 @@ impl PostgresSink {
 impl Sink for PostgresSink {
     async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
         let planned = self.link.planned(schema)?;
-        let doing = self.link.doing("looking at the state tables");
         let mut session = self.link.take().await?;
-        session.begin(&doing).await?;
-        if !state::are_there(&mut session, &self.link, &doing).await? {
-            return Err(self.link.unprepared(&doing));
-        }
-        session.commit(&doing).await?;
         let found = planned.found(&mut session).await?;
         let (target, replace) = match planned.stage(&self.link.state_schema)? {
             Some(stage) => {
@@ -187,7 +182,13 @@ impl Sink for PostgresSink {
         };
         let statements = Statements::new(&target)?;
         self.opened = Some(Opened { target, statements, replace });
-        self.link.keep(session);
+        // Whether they are there at all, the claim says.
+        let doing = self.link.doing("looking at the state tables");
+        session.begin(&doing).await?;
+        if state::are_there(&mut session, &self.link, &doing).await? {
+            session.commit(&doing).await?;
+            self.link.keep(session);
+        }
         Ok(())
     }
 

@@ -17,10 +17,8 @@ pub const VERSION: i32 = LOADS.version;
 const LOADS: Migration = Migration {
     version: 2,
     name: "loads",
-    statements: &[
-        "ALTER TABLE {schema}.checkpoint ADD generation bigint NOT NULL DEFAULT 0,
-  ADD phase text NOT NULL DEFAULT 'idle'",
-    ],
+    statements: &["ALTER TABLE {schema}.checkpoint ADD generation bigint NOT NULL DEFAULT 0,
+  ADD phase text NOT NULL DEFAULT 'idle'"],
 };
 
 const FIRST: Migration = Migration {

@@ -73,7 +73,10 @@ CREATE TABLE IF NOT EXISTS etl_run (
 /// What an empty file is given, in order.
 #[must_use]
 pub fn statements() -> Vec<Statement> {
-    let mut all = vec![Statement { name: "state table etl_schema_version".to_owned(), text: VERSIONS.to_owned() }];
+    let mut all = vec![Statement {
+        name: "state table etl_schema_version".to_owned(),
+        text: VERSIONS.to_owned(),
+    }];
     for migration in MIGRATIONS {
         let named = format!("migration {}: {}", migration.version, migration.name);
         let steps = migration.statements.iter().map(|text| (*text).to_owned());

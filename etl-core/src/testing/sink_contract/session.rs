@@ -9,9 +9,7 @@ use crate::connector::Mode;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::schema::Definition;
-use crate::sink::{
-    Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink,
-};
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink};
 use crate::testing::case::Failure;
 use crate::testing::row::{CanonicalRow, Row};
 
