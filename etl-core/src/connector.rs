@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::catalog::{Catalog, ObjectName};
 use crate::error::{Error, Result};
 use crate::schema::Declared;
 use crate::sink::{Sink, SinkAdmin};
@@ -26,6 +27,10 @@ pub struct SourceConnector {
     pub kind: &'static str,
     /// Builds it from its own section of the file; opens no connection.
     pub build: fn(&Value, &Stream) -> Result<Arc<dyn Source>>,
+    /// Builds what lists its tables, for the pipeline of this name; opens no connection.
+    pub catalog: fn(&Value, &str) -> Result<Box<dyn Catalog>>,
+    /// Reads the name of a table.
+    pub object: fn(&str) -> Result<ObjectName>,
     /// The JSON Schema of its section.
     pub schema: fn() -> schemars::Schema,
 }
@@ -39,6 +44,8 @@ pub struct SinkConnector {
     pub build: fn(&Value, &Stream) -> Result<Box<dyn Sink>>,
     /// Builds what operators use; opens no connection.
     pub admin: fn(&Value, &Stream) -> Result<Box<dyn SinkAdmin>>,
+    /// Reads the name of a target object.
+    pub object: fn(&str) -> Result<ObjectName>,
     /// The JSON Schema of its section.
     pub schema: fn() -> schemars::Schema,
 }
@@ -60,7 +67,7 @@ pub fn section<T: serde::de::DeserializeOwned>(side: &str, value: &Value) -> Res
 pub struct Stream {
     /// The pipeline's name.
     pub pipeline: String,
-    /// The stream's name: for a database source, the table.
+    /// The stream's name: for a database source the table, unless the file says otherwise.
     pub name: String,
     /// What the file says about it.
     pub config: StreamConfig,
@@ -72,13 +79,23 @@ impl Stream {
     pub fn full_name(&self) -> String {
         format!("{}/{}", self.pipeline, self.name)
     }
+
+    /// The table that it reads.
+    #[must_use]
+    pub fn table(&self) -> &str {
+        self.config.table.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// How one stream is read, changed and written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// The target object, such as `dbo.orders`.
+    /// The source's table, letter by letter, where that is not the stream's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// The target object, such as `dbo.orders`; a part that holds a dot is quoted as in its SQL;
+    /// `{schema}` and `{table}` stand for the source's.
     pub object: String,
     /// How rows are written.
     #[serde(default)]
@@ -104,6 +121,9 @@ pub struct StreamConfig {
     /// What happens to a value that the target has no form for, such as NaN.
     #[serde(default)]
     pub on_special: OnSpecial,
+    /// The same for single columns, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub on_special_columns: BTreeMap<String, OnSpecial>,
     /// Others write to the target table too: take range locks when inserting.
     #[serde(default)]
     pub foreign_writers: bool,
@@ -128,6 +148,25 @@ impl StreamConfig {
                 Declared::parse(text).map_err(|error| error.context(format!("columns.{column}")))
             })
             .transpose()
+    }
+
+    /// What happens to a value of a source's column that the target has no form for.
+    #[must_use]
+    pub fn special(&self, column: &str) -> OnSpecial {
+        self.on_special_columns.get(column).copied().unwrap_or(self.on_special)
+    }
+
+    /// The same for a target's column, which a transform may have renamed.
+    #[must_use]
+    pub fn special_at_target(&self, column: &str) -> OnSpecial {
+        let mut name = column;
+        for transform in self.transforms.iter().rev() {
+            if let TransformConfig::Rename(names) = transform {
+                let old = names.iter().find(|(_, new)| *new == name);
+                name = old.map_or(name, |(old, _)| old);
+            }
+        }
+        self.special(name)
     }
 
     /// Checks what can be checked without a database.
@@ -156,6 +195,7 @@ impl StreamConfig {
             .map(|column| ("primary_key", column))
             .chain([("cursor.column", &self.cursor.column)])
             .chain(self.columns.keys().map(|column| ("columns", column)))
+            .chain(self.on_special_columns.keys().map(|column| ("on_special_columns", column)))
         {
             if !selected(column) {
                 return Err(Error::config(format!(
@@ -168,10 +208,18 @@ impl StreamConfig {
         }
         self.validate_exit()?;
         self.validate_replace()?;
-        if self.cursor.set_by == SetBy::Application && self.cursor.safety == Safety::Horizon {
+        let cursor = &self.cursor;
+        if cursor.set_by == SetBy::Application && !matches!(cursor.safety, Safety::Lookback(_)) {
+            return Err(Error::config(format!(
+                "cursor: safety {} needs a cursor that the database sets (set_by: database); for \
+                 set_by: application use safety: {{ lookback: 10m }}",
+                cursor.safety.as_str()
+            )));
+        }
+        if cursor.safety == Safety::Xid8 && cursor.utc_offset.is_some() {
             return Err(Error::config(
-                "cursor: safety horizon needs a cursor that the database sets (set_by: database); \
-                 for set_by: application use safety: { lookback: 10m }",
+                "cursor.utc_offset: with safety xid8 the cursor is a transaction's number and no \
+                 time; take utc_offset out",
             ));
         }
         if self.cursor.guard < Duration::from_secs(1) {
@@ -213,7 +261,7 @@ impl Mode {
 }
 
 /// What happens to a value that has no form in the target: NaN, infinities, dates out of range.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSpecial {
     /// The run stops and says where.
@@ -221,6 +269,35 @@ pub enum OnSpecial {
     Fail,
     /// It becomes NULL, where the column allows it.
     Null,
+    /// It becomes the nearest value that the column has: the last day for infinity, the last
+    /// microsecond of the day for 24:00. NaN is near to nothing, and stops the run.
+    Clamp,
+}
+
+impl OnSpecial {
+    /// The word in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fail => "fail",
+            Self::Null => "null",
+            Self::Clamp => "clamp",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for OnSpecial {
+    /// A bare `null` of YAML is no text, and means the same.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(deserializer)?.as_deref() {
+            None | Some("null") => Ok(Self::Null),
+            Some("fail") => Ok(Self::Fail),
+            Some("clamp") => Ok(Self::Clamp),
+            Some(other) => {
+                Err(serde::de::Error::unknown_variant(other, &["fail", "null", "clamp"]))
+            }
+        }
+    }
 }
 
 /// The column by which a source finds what changed.
@@ -285,6 +362,37 @@ pub enum Safety {
         #[schemars(with = "String")]
         Duration,
     ),
+    /// Postgres only: the column is an `xid8` that a trigger sets to the writing transaction's
+    /// number, and nothing from the oldest open transaction on counts as settled.
+    Xid8,
+}
+
+impl Safety {
+    /// The word in a file.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Horizon => "horizon",
+            Self::Lookback(_) => "lookback",
+            Self::Xid8 => "xid8",
+        }
+    }
+}
+
+impl CursorConfig {
+    /// For sources whose transactions have no numbers that a row could hold.
+    ///
+    /// # Errors
+    /// `Config` if the file asks for them.
+    pub fn no_transaction_numbers(&self, database: &str) -> Result<()> {
+        if self.safety != Safety::Xid8 {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "cursor.safety: xid8 is a number of transactions in Postgres; {database} has none. Use \
+             safety: horizon, or {{ lookback: 10m }}"
+        )))
+    }
 }
 
 /// One change to the rows on their way.

@@ -13,6 +13,7 @@
 //! `etl-sources` and `etl-sinks`; each proves itself with the suites in `testing` (feature `testing`).
 
 pub mod batch;
+pub mod catalog;
 pub mod connector;
 pub mod error;
 mod exact;

@@ -1,5 +1,7 @@
 //! The shape of a stream, and the fingerprint of how it was defined.
 
+mod narrow;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

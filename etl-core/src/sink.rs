@@ -147,12 +147,34 @@ pub trait SinkAdmin: Send {
     /// If it cannot be read; `Permission` if this login may not.
     async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
+    /// The streams of this stream's pipeline that were prepared, in any order; none if nothing
+    /// ever was. Needs, changes and locks what [`SinkAdmin::ledger`] does.
+    ///
+    /// # Errors
+    /// As [`SinkAdmin::ledger`].
+    async fn streams(&mut self) -> Result<Vec<Prepared>>;
+
     /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
     /// that whatever run was going on is fenced. Returns the checkpoint before the change.
     ///
     /// # Errors
     /// `Config` if the pipeline was never prepared.
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint>;
+}
+
+/// A stream that a target was prepared for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepared {
+    /// `pipeline/stream`.
+    pub name: String,
+    /// When its last run began that was not skipped, as in [`Ledger::last_run_micros`].
+    pub last_run_micros: Option<i64>,
+}
+
+/// What the names of all streams of a stream's pipeline begin with: `pipeline/`.
+#[must_use]
+pub fn siblings(name: &str) -> String {
+    name.split_inclusive('/').next().unwrap_or_default().to_owned()
 }
 
 /// One statement of a plan.
@@ -162,6 +184,15 @@ pub struct Statement {
     pub name: String,
     /// The text that is sent.
     pub text: String,
+}
+
+impl Statement {
+    /// The name on one line, for a comment in a script: a name of a table may hold a line's end.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let line = |c: char| if c.is_control() || "\u{2028}\u{2029}".contains(c) { ' ' } else { c };
+        self.name.chars().map(line).collect()
+    }
 }
 
 /// A change that an operator makes to a checkpoint.

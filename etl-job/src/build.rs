@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use etl_core::catalog::Catalog;
 use etl_core::connector::{Mode, SinkConnector, SourceConnector, Stream};
 use etl_core::error::ResultExt;
 use etl_core::metrics::Metrics;
 use etl_core::pipeline::output_schema;
 use etl_core::retry::RetryPolicy;
-use etl_core::sink::SinkAdmin;
+use etl_core::sink::{Prepared, SinkAdmin, siblings};
 use etl_core::{
     Class, Definition, Error, Pipeline, PipelineOptions, Result, Sink, Source, StreamSchema,
     Transform, transform,
@@ -17,6 +18,9 @@ use etl_core::{
 use crate::config::tree::Step;
 use crate::config::{PipelineFile, Section};
 use crate::secrets;
+
+/// A table, for comparing: its schema and its name.
+pub(crate) type Identity = (Option<String>, String);
 
 /// What the command line says about one run, beside the file.
 #[derive(Debug, Clone, Default)]
@@ -100,7 +104,47 @@ impl PipelineFile {
         output_schema(source.schema().await?, &transforms(stream)?, &definition(self, stream)?)
     }
 
-    fn source_connector(&self) -> Result<&'static SourceConnector> {
+    /// What lists the source's tables.
+    ///
+    /// # Errors
+    /// `Config` with the key that is wrong.
+    pub fn build_catalog(&self) -> Result<Box<dyn Catalog>> {
+        let section = self.source();
+        let connector = self.source_connector()?;
+        (connector.catalog)(section.value(), self.name())
+            .map_err(|error| self.explain(section, error))
+    }
+
+    /// Which table a stream reads, in a form that can be compared; `None` if its name cannot be read.
+    pub(crate) fn table_of(&self, stream: &Stream) -> Option<Identity> {
+        let name = (self.source_connector().ok()?.object)(stream.table()).ok()?;
+        Some(name.identity())
+    }
+
+    /// Which table a stream writes, in a form that can be compared.
+    pub(crate) fn object_of(&self, stream: &Stream) -> Result<Identity> {
+        Ok((self.sink_connector()?.object)(&stream.config.object)?.identity())
+    }
+
+    /// The streams of the pipeline that the target was prepared for, by their names without the
+    /// pipeline's.
+    ///
+    /// # Errors
+    /// What the target says.
+    pub async fn prepared(&self) -> Result<Vec<Prepared>> {
+        let samples = self.samples()?;
+        let any = samples.first().ok_or_else(|| Error::internal("a file without streams"))?;
+        let mut prepared = self.build_admin(any)?.streams().await?;
+        let prefix = siblings(&any.full_name());
+        for stream in &mut prepared {
+            if let Some(name) = stream.name.strip_prefix(&prefix) {
+                stream.name = name.to_owned();
+            }
+        }
+        Ok(prepared)
+    }
+
+    pub(crate) fn source_connector(&self) -> Result<&'static SourceConnector> {
         let section = self.source();
         etl_sources::find(&section.kind).map_err(|error| self.unknown_kind(section, error))
     }
@@ -148,10 +192,9 @@ pub fn definition(file: &PipelineFile, stream: &Stream) -> Result<Definition> {
     let config = &stream.config;
     let transforms = serde_json::to_string(&config.transforms)
         .map_err(|error| Error::internal("writing transforms as JSON").with_source(error))?;
-    let special = match config.on_special {
-        etl_core::connector::OnSpecial::Fail => "fail",
-        etl_core::connector::OnSpecial::Null => "null",
-    };
+    let words = config.on_special_columns.iter();
+    let words = words.map(|(column, special)| format!(", {column}: {}", special.as_str()));
+    let special = format!("{}{}", config.on_special.as_str(), words.collect::<String>());
     let mark = config.mark().map(|column| Definition::default().with("soft_delete", column));
     Ok(mark
         .unwrap_or_default()

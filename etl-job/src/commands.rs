@@ -82,10 +82,20 @@ fn listen() -> Result<tokio_util::sync::CancellationToken> {
 }
 
 /// Says what ended a command; its exit code.
-pub(crate) fn failed(error: &Error) -> u8 {
+#[must_use]
+pub fn failed(error: &Error) -> u8 {
     let text = report::error(error);
     tracing::error!(class = error.class().as_str(), code = error.code(), "{text}");
     error.class().exit_code()
+}
+
+/// Whether a server refused the login itself: the same login is then refused for whatever else,
+/// and asking again helps to lock the account.
+#[must_use]
+pub fn is_refused_login(error: &Error) -> bool {
+    let code = error.code().unwrap_or_default();
+    etl_sql::mssql::error::is_refused_login(code)
+        || etl_sql::postgres::error::is_refused_login(code)
 }
 
 #[cfg(test)]

@@ -3,6 +3,10 @@
 mod explain;
 mod form;
 mod load;
+mod merge;
+mod names;
+mod pattern;
+mod resolve;
 pub mod schema;
 pub(crate) mod tree;
 
@@ -11,13 +15,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use etl_core::connector::Stream;
-use etl_core::{BatchLimits, Error, Result};
+use etl_core::{BatchLimits, Result};
 use serde_json::Value;
 
+use crate::config::pattern::Pattern;
 use crate::config::tree::{Node, Step};
 
 pub(crate) use explain::reworded;
 pub use form::{Batch, FileForm, Lease, Limits, Quarantine, Telemetry};
+pub use pattern::PatternForm;
+pub use resolve::{Refused, Resolved};
 
 /// The version of the file's format that this program reads.
 pub const VERSION: u64 = 1;
@@ -43,7 +50,10 @@ pub struct PipelineFile {
     source: Section,
     target: Section,
     streams: Vec<Stream>,
+    patterns: Vec<Pattern>,
     limits: Limits,
+    /// How many streams share the memory.
+    at_once: usize,
     lease: Lease,
     telemetry: Telemetry,
     /// As it was written, for the lines in messages.
@@ -132,35 +142,65 @@ impl PipelineFile {
         &self.target
     }
 
-    /// The streams in the file's order; at least one.
+    /// The streams that the file names, in its order; with those that its patterns find:
+    /// [`PipelineFile::resolve`].
     #[must_use]
     pub fn streams(&self) -> &[Stream] {
         &self.streams
     }
 
-    /// The stream called `name`, or all of them.
+    /// The patterns as the file has them.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|pattern| pattern.text.as_str())
+    }
+
+    /// A stream that stands for each of the file's: those that it names, and one for each pattern.
+    ///
+    /// # Errors
+    /// `Config` with what is wrong with the settings.
+    pub fn samples(&self) -> Result<Vec<Stream>> {
+        let sample = |pattern: &Pattern| {
+            let name = pattern.text.replace('*', "x").to_lowercase();
+            pattern.stream_unseen(&self.name, &name, pattern.sample())
+        };
+        let patterns = self.patterns.iter().map(sample);
+        self.streams.iter().cloned().map(Ok).chain(patterns).collect()
+    }
+
+    /// The stream called `name`, good for what does not ask the source: one that the file names, or
+    /// that a pattern may have made.
     ///
     /// # Errors
     /// `Config` if there is none of that name.
-    pub fn select(&self, name: Option<&str>) -> Result<Vec<&Stream>> {
-        let Some(name) = name else { return Ok(self.streams.iter().collect()) };
-        let found: Vec<_> = self.streams.iter().filter(|stream| stream.name == name).collect();
-        if found.is_empty() {
-            let names: Vec<_> = self.streams.iter().map(|stream| stream.name.as_str()).collect();
-            return Err(Error::config(format!(
-                "{}: there is no stream \"{name}\"{}; there is: {}",
-                self.path.display(),
-                explain::did_you_mean(name, &names),
-                names.join(", ")
-            )));
+    pub fn unseen(&self, name: &str) -> Result<Stream> {
+        if let Some(stream) = self.streams.iter().find(|stream| stream.name == name) {
+            return Ok(stream.clone());
         }
-        Ok(found)
+        if let Some(pattern) = self.pattern_of(name) {
+            let table = (self.source_connector()?.object)(name)?;
+            return pattern.stream_unseen(&self.name, name, table);
+        }
+        let names = self.streams.iter().map(|stream| stream.name.clone());
+        let names: Vec<_> = names.chain(self.patterns().map(str::to_owned)).collect();
+        Err(resolve::no_stream(name, &names).context(self.path.display()))
+    }
+
+    /// The pattern that may have made the stream called `name`.
+    fn pattern_of(&self, name: &str) -> Option<&Pattern> {
+        let named = (self.source_connector().ok()?.object)(name).ok()?;
+        self.patterns.iter().find(|pattern| pattern.covers(&named))
     }
 
     /// The bounds of a batch.
     #[must_use]
     pub fn batch_limits(&self) -> BatchLimits {
-        self.limits.batch_limits()
+        self.limits.batch_limits(self.at_once)
+    }
+
+    /// How many streams may run at a time.
+    #[must_use]
+    pub fn parallel(&self) -> usize {
+        self.limits.parallel
     }
 
     /// How long a run may take.

@@ -1,16 +1,23 @@
 //! What a person or a program is told: summaries, errors, findings.
 
+mod total;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
-use etl_core::connector::Stream;
 use etl_core::pipeline::Finished;
-use etl_core::{Class, Error, Outcome, Position, RunReport};
+use etl_core::{Class, Error, Position, RunReport};
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::secrets;
+
+pub use total::Total;
+
+/// The outcome of a stream whose turn did not come; there was no run.
+pub const NOT_STARTED: &str = "not_started";
 
 /// How results are printed on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,8 +94,8 @@ pub struct Summary {
     pub stream: String,
     /// This execution, as in the logs and in the ledger.
     pub run: String,
-    /// `success`, `stopped`, `skipped`, `fenced` or `failed`.
-    pub outcome: Outcome,
+    /// `success`, `stopped`, `skipped`, `fenced`, `failed` or `not_started`.
+    pub outcome: &'static str,
     /// Rows read from the source.
     pub read: u64,
     /// Rows inserted or updated.
@@ -126,18 +133,29 @@ pub struct Failure {
 impl Summary {
     /// The summary of a run that has ended.
     #[must_use]
-    pub fn new(stream: &Stream, finished: &Finished) -> Self {
-        let report = &finished.report;
-        let error = finished.error.as_ref().map(|error| Failure {
+    pub fn new(pipeline: &str, stream: &str, finished: &Finished) -> Self {
+        Self::of(pipeline, stream, &finished.report, finished.error.as_ref())
+    }
+
+    /// The summary of a stream whose turn did not come, and why if that is an error.
+    #[must_use]
+    pub fn not_started(pipeline: &str, stream: &str, error: Option<&Error>) -> Self {
+        let report = RunReport::new(format!("{pipeline}/{stream}"), Uuid::nil());
+        Self { outcome: NOT_STARTED, ..Self::of(pipeline, stream, &report, error) }
+    }
+
+    fn of(pipeline: &str, stream: &str, report: &RunReport, error: Option<&Error>) -> Self {
+        let name = format!("{pipeline}/{stream}");
+        let error = error.map(|error| Failure {
             class: error.class().as_str(),
             code: error.code().map(str::to_owned),
-            message: secrets::redact(&run_error(&stream.full_name(), error, report)),
+            message: secrets::redact(&run_error(&name, error, report)),
         });
         Self {
-            pipeline: stream.pipeline.clone(),
-            stream: stream.name.clone(),
+            pipeline: pipeline.to_owned(),
+            stream: stream.to_owned(),
             run: report.run.to_string(),
-            outcome: report.outcome,
+            outcome: report.outcome.as_str(),
             read: report.read,
             written: report.written,
             deleted: report.deleted,
@@ -159,7 +177,7 @@ impl Summary {
              quarantined {}\n  checkpoint {} -> {}\n  run {}",
             self.pipeline,
             self.stream,
-            self.outcome.as_str(),
+            self.outcome,
             self.duration_seconds,
             self.read,
             self.written,

@@ -22,7 +22,8 @@ pub use server::{Answering, Health, MetricsServer};
 /// No push may hold a run up for longer.
 const PUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// The process's instruments and where they are seen.
+/// The process's instruments and where they are seen; clones share them.
+#[derive(Clone)]
 pub struct Telemetry {
     registry: Registry,
     provider: SdkMeterProvider,

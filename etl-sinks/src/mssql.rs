@@ -18,6 +18,7 @@ use etl_sql::mssql::config::MssqlSection;
 use etl_sql::mssql::connect::{Connection, value};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::plan;
+use etl_sql::mssql::quote::TableName;
 use etl_sql::mssql::target::Target;
 use serde_json::Value;
 
@@ -28,6 +29,7 @@ pub const CONNECTOR: SinkConnector = SinkConnector {
     kind: "mssql",
     build: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn Sink>),
     admin: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn SinkAdmin>),
+    object: |text| Ok(TableName::parse(text)?.into()),
     schema: || schemars::schema_for!(MssqlSection),
 };
 

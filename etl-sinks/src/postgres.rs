@@ -13,6 +13,7 @@ use etl_core::schema::StreamSchema;
 use etl_core::sink::{Sink, SinkAdmin};
 use etl_core::{Error, Result};
 use etl_sql::postgres::Connect;
+use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::{Limits, Session};
 use etl_sql::postgres::target::Target;
 use serde_json::Value;
@@ -25,6 +26,7 @@ pub const CONNECTOR: SinkConnector = SinkConnector {
     kind: "postgres",
     build: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn Sink>),
     admin: |value, stream| Ok(Box::new(build(value, stream)?) as Box<dyn SinkAdmin>),
+    object: |text| Ok(TableName::parse(text)?.into()),
     schema: || schemars::schema_for!(PostgresTarget),
 };
 

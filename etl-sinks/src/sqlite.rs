@@ -12,6 +12,7 @@ mod write;
 
 use std::sync::Arc;
 
+use etl_core::catalog::ObjectName;
 use etl_core::connector::{Mode, SinkConnector, Stream, section};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Sink, SinkAdmin};
@@ -23,7 +24,7 @@ pub use admin::SqliteAdmin;
 pub use sink::SqliteSink;
 
 /// The registry's entry.
-pub const CONNECTOR: SinkConnector = SinkConnector { kind: "sqlite", build, admin, schema };
+pub const CONNECTOR: SinkConnector = SinkConnector { kind: "sqlite", build, admin, object, schema };
 
 fn build(value: &Value, stream: &Stream) -> Result<Box<dyn Sink>> {
     Ok(Box::new(SqliteSink::new(Arc::new(Settings::new(value, stream)?))))
@@ -31,6 +32,10 @@ fn build(value: &Value, stream: &Stream) -> Result<Box<dyn Sink>> {
 
 fn admin(value: &Value, stream: &Stream) -> Result<Box<dyn SinkAdmin>> {
     Ok(Box::new(SqliteAdmin::new(Arc::new(Settings::new(value, stream)?))))
+}
+
+fn object(text: &str) -> Result<ObjectName> {
+    quote::table("object", text).map(quote::object)
 }
 
 fn schema() -> schemars::Schema {
@@ -51,7 +56,7 @@ impl Settings {
         let config: Config = section("target", value)?;
         config.validate().context(|| "target")?;
         let object = format!("streams.{}.object", stream.name);
-        let table = quote::table(&object, &stream.config.object)?.to_owned();
+        let table = quote::table(&object, &stream.config.object)?;
         let ours = ["etl_checkpoint", "etl_run", "etl_schema_version"];
         if ours.iter().any(|name| table.eq_ignore_ascii_case(name)) {
             return Err(Error::config(format!("{object}: {table} is a state table of ours")));

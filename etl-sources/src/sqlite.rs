@@ -1,5 +1,6 @@
 //! SQLite as a source: sweeps in the order of a timestamp column that the file itself sets.
 
+mod catalog;
 mod check;
 mod decode;
 mod horizon;
@@ -11,6 +12,7 @@ mod sweep;
 
 use std::sync::Arc;
 
+use etl_core::catalog::{Catalog, ObjectName};
 use etl_core::connector::{SourceConnector, Stream, section};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::predicate::Predicate;
@@ -18,13 +20,26 @@ use etl_core::source::Source;
 use etl_sql::sqlite::{Config, quote};
 use serde_json::Value;
 
+use catalog::SqliteCatalog;
+
 pub use source::SqliteSource;
 
 /// The registry's entry.
-pub const CONNECTOR: SourceConnector = SourceConnector { kind: "sqlite", build, schema };
+pub const CONNECTOR: SourceConnector =
+    SourceConnector { kind: "sqlite", build, catalog, object, schema };
 
 fn build(value: &Value, stream: &Stream) -> Result<Arc<dyn Source>> {
     Ok(Arc::new(SqliteSource::new(Settings::new(value, stream)?)))
+}
+
+fn catalog(value: &Value, _pipeline: &str) -> Result<Box<dyn Catalog>> {
+    let config: Config = section("source", value)?;
+    config.validate().context(|| "source")?;
+    Ok(Box::new(SqliteCatalog { config }))
+}
+
+fn object(text: &str) -> Result<ObjectName> {
+    quote::table("table", text).map(quote::object)
 }
 
 fn schema() -> schemars::Schema {
@@ -48,7 +63,8 @@ impl Settings {
         let config: Config = section("source", value)?;
         config.validate().context(|| "source")?;
         let key = format!("streams.{}", stream.name);
-        let table = quote::table(&key, &stream.name)?.to_owned();
+        stream.config.cursor.no_transaction_numbers("SQLite").context(|| &key)?;
+        let table = quote::table(&key, stream.table())?;
         let filter = stream.config.filter.as_deref().map(Predicate::parse).transpose();
         let offset = stream.config.cursor.utc_offset.as_deref().map(offset_micros).transpose();
         Ok(Self {

@@ -6,6 +6,8 @@
 pub mod migration;
 #[cfg(feature = "mssql")]
 pub mod mssql;
+#[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
+mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "sqlite")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use etl_core::connector::section;
 use etl_core::{Error, Result};
+use etl_job::commands::is_refused_login;
 use etl_job::config::{PipelineFile, Secrets};
 use etl_job::secrets;
 use etl_sql::mssql::MssqlConfig;
@@ -47,6 +48,8 @@ pub struct Settings {
     pub metrics: Option<MssqlConfig>,
     /// The tables that the job will write.
     pub targets: Vec<Arc<Target>>,
+    /// Why there is no table for the other streams.
+    pub left_out: Vec<Error>,
 }
 
 impl Settings {
@@ -73,12 +76,25 @@ impl Settings {
             }
             None => None,
         };
+        let resolved = file.resolve(file.tables().await, &[]);
+        let refused = resolved.refused.into_iter();
+        let mut left_out: Vec<_> = refused
+            .map(|refused| refused.error.context(format!("{}/{}", file.name(), refused.stream)))
+            .collect();
         let mut targets = Vec::new();
-        for stream in file.streams() {
-            let schema = file.output_schema(stream).await?;
-            targets.push(Arc::new(Target::planned(&stream.config, &schema)?));
+        for stream in &resolved.streams {
+            let planned = match file.output_schema(stream).await {
+                Ok(schema) => Target::planned(&stream.config, &schema),
+                Err(error) => Err(error),
+            };
+            match planned {
+                Ok(target) => targets.push(Arc::new(target)),
+                // The same login would be refused for every other stream, and get locked.
+                Err(error) if is_refused_login(&error) => return Err(error),
+                Err(error) => left_out.push(error.context(stream.full_name())),
+            }
         }
-        Ok(Self { job, metrics, targets })
+        Ok(Self { job, metrics, targets, left_out })
     }
 
     /// The administrator's settings: the URL of its own, everything else as the pipeline's target.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use etl_core::{Error, Result};
-use etl_job::{exit, report, telemetry};
+use etl_job::{commands, exit, report, telemetry};
 use mssql_init::cli::{Cli, Settings};
 use mssql_init::{run, steps};
 
@@ -20,17 +20,22 @@ fn main() -> ExitCode {
         .map_err(|error| Error::internal("starting the runtime").with_source(error))
         .and_then(|runtime| runtime.block_on(Box::pin(prepare(&cli))));
     match done {
-        Ok(()) => ExitCode::from(exit::DONE),
-        Err(error) => {
-            let text = report::error(&error);
-            tracing::error!(class = error.class().as_str(), code = error.code(), "{text}");
-            ExitCode::from(error.class().exit_code())
-        }
+        Ok(code) => ExitCode::from(code),
+        Err(error) => ExitCode::from(commands::failed(&error)),
     }
 }
 
-async fn prepare(cli: &Cli) -> Result<()> {
+/// Prepares what can be; the worst exit code of what cannot.
+async fn prepare(cli: &Cli) -> Result<u8> {
     let settings = Settings::load(cli).await?;
+    if !settings.targets.is_empty() {
+        prepare_for(cli, &settings).await?;
+    }
+    let left_out = settings.left_out.iter().map(commands::failed);
+    Ok(left_out.fold(exit::DONE, exit::worse))
+}
+
+async fn prepare_for(cli: &Cli, settings: &Settings) -> Result<()> {
     let steps = steps::steps(&settings.job, settings.metrics.as_ref(), &settings.targets)?;
     if cli.dry_run {
         for (index, step) in steps.iter().enumerate() {
@@ -41,7 +46,7 @@ async fn prepare(cli: &Cli) -> Result<()> {
                 &format!(
                     "-- {}. {} (in {place})\n{}\nGO\n",
                     index + 1,
-                    statement.name,
+                    statement.title(),
                     statement.text
                 ),
             );
@@ -49,7 +54,7 @@ async fn prepare(cli: &Cli) -> Result<()> {
         return Ok(());
     }
     let admin = settings.admin(cli)?;
-    run(&admin, &settings, &steps, cli.wait).await?;
+    run(&admin, settings, &steps, cli.wait).await?;
     tracing::info!(steps = steps.len(), database = settings.job.database, "prepared");
     Ok(())
 }

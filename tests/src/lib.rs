@@ -8,4 +8,5 @@ pub mod policy;
 pub mod postgres;
 pub mod postgres_proxy;
 pub mod proxy;
+pub mod skips;
 pub mod tds;

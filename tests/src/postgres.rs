@@ -11,13 +11,15 @@ pub mod container;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+
+use crate::skips::not_run;
 
 /// A database of its own for one test.
 #[derive(Debug, Clone)]
@@ -25,6 +27,8 @@ pub struct Database {
     server: String,
     /// Its name.
     pub name: String,
+    /// A server of its own, which ends with it.
+    _own: Option<Arc<Cluster>>,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -39,12 +43,28 @@ impl Database {
         Self::on(tokio::task::spawn_blocking(server_url).await.expect("the test Postgres")).await
     }
 
+    /// Makes one on a server of its own, where nobody else has transactions; `None` with
+    /// `ETL_TEST_PG_URL`.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub async fn alone() -> Option<Self> {
+        if given("its own server") {
+            return None;
+        }
+        let cluster = tokio::task::spawn_blocking(Cluster::start).await;
+        let cluster = cluster.expect("a Postgres of its own");
+        let mut database = Self::on(cluster.url()).await;
+        database._own = Some(Arc::new(cluster));
+        Some(database)
+    }
+
     /// Makes one on the server of this URL, a superuser's without a database.
     async fn on(server: String) -> Self {
         let name = unique("etl_test");
         let mut connection = open(&format!("{server}/postgres")).await;
         run(&mut connection, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
-        Self { server, name }
+        Self { server, name, _own: None }
     }
 
     /// The URL with the superuser's login.
@@ -108,12 +128,12 @@ impl Database {
 /// If it cannot be started.
 pub async fn standby() -> Option<Database> {
     static STANDBY: OnceLock<Cluster> = OnceLock::new();
-    if std::env::var_os("ETL_TEST_PG_URL").is_some() {
+    if given("a standby") {
         return None;
     }
-    let port = tokio::task::spawn_blocking(|| STANDBY.get_or_init(|| cluster().standby()).port);
-    let server = format!("postgres://postgres@127.0.0.1:{}", port.await.expect("a standby"));
-    Some(Database { server, name: "postgres".to_owned() })
+    let server = tokio::task::spawn_blocking(|| STANDBY.get_or_init(|| cluster().standby()).url());
+    let server = server.await.expect("a standby");
+    Some(Database { server, name: "postgres".to_owned(), _own: None })
 }
 
 fn unique(prefix: &str) -> String {
@@ -140,7 +160,7 @@ fn server_url() -> String {
     static URL: OnceLock<String> = OnceLock::new();
     URL.get_or_init(|| match std::env::var("ETL_TEST_PG_URL") {
         Ok(url) => url.trim_end_matches('/').trim_end_matches("/postgres").to_owned(),
-        Err(_) => format!("postgres://postgres@127.0.0.1:{}", cluster().port),
+        Err(_) => cluster().url(),
     })
     .clone()
 }
@@ -152,10 +172,21 @@ fn server_url() -> String {
 /// If no server can be started.
 #[must_use]
 pub fn ca_file() -> Option<PathBuf> {
-    std::env::var_os("ETL_TEST_PG_URL").is_none().then(|| cluster().folder.join("ca.pem"))
+    (!given("a server with its own CA")).then(|| cluster().folder.join("ca.pem"))
+}
+
+/// Whether the tests run on a server that was given to them, where the current one cannot have
+/// what it needs.
+fn given(needed: &str) -> bool {
+    let given = std::env::var_os("ETL_TEST_PG_URL").is_some();
+    if given {
+        not_run(&format!("it needs {needed}, and ETL_TEST_PG_URL names one server"));
+    }
+    given
 }
 
 /// A running server.
+#[derive(Debug)]
 struct Cluster {
     folder: PathBuf,
     port: u16,
@@ -195,6 +226,11 @@ impl Cluster {
 }
 
 impl Cluster {
+    /// The superuser's URL, without a database.
+    fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
     /// Another server that follows this one.
     fn standby(&self) -> Self {
         let bin = binaries();

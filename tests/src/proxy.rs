@@ -1,5 +1,5 @@
 //! A TCP proxy between a client and a TDS server without encryption: takes clauses out of the
-//! T-SQL that is sent, and loses answers.
+//! T-SQL that is sent, and loses or alters answers.
 
 #![expect(clippy::expect_used, reason = "a test without a port is to stop")]
 
@@ -18,6 +18,8 @@ pub struct Rules {
     pub lose_answer_to: Option<(String, u32)>,
     /// Overwrite this text with blanks wherever it is sent: T-SQL with a clause deleted.
     pub blank: Option<String>,
+    /// Overwrite these UTF-16 units in answers, by as many others.
+    pub answer: Option<(Vec<u16>, Vec<u16>)>,
 }
 
 /// A proxy on a port of its own; it ends with the process.
@@ -84,7 +86,7 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
             let mut packet = read_packet(&mut from_client).await?;
             let last = packet[1] & 1 == 1;
             if let Some(text) = &shared.rules.blank {
-                blank(&mut packet, &utf16(text));
+                overwrite(&mut packet, &utf16(text), &utf16(&" ".repeat(text.len())));
             }
             request.extend_from_slice(&packet[8..]);
             if last && shared.is_to_be_lost(&request) {
@@ -104,6 +106,12 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
                 // The first byte of an answer means that the batch was carried out.
                 shared.lost.fetch_add(u32::from(count > 0), Ordering::SeqCst);
                 return Err(io::ErrorKind::ConnectionReset.into());
+            }
+            if let Some((was, is)) = &shared.rules.answer {
+                let bytes = |units: &[u16]| {
+                    units.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>()
+                };
+                overwrite(&mut buffer[..count], &bytes(was), &bytes(is));
             }
             to_client.write_all(&buffer[..count]).await?;
         }
@@ -141,10 +149,8 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-fn blank(packet: &mut [u8], text: &[u8]) {
-    while let Some(at) = find(packet, text) {
-        for unit in packet[at..at + text.len()].chunks_mut(2) {
-            unit.copy_from_slice(&[b' ', 0]);
-        }
+fn overwrite(packet: &mut [u8], was: &[u8], is: &[u8]) {
+    while let Some(at) = find(packet, was) {
+        packet[at..at + was.len()].copy_from_slice(&is[..was.len()]);
     }
 }

@@ -102,11 +102,14 @@ const MSSQL: &str = "CREATE TABLE dbo.orders (id bigint NOT NULL PRIMARY KEY, na
 
 const POSTGRES: &str = "CREATE TABLE public.orders (id bigint PRIMARY KEY, name varchar(40),
    status varchar(20) NOT NULL, amount numeric(18,2), active boolean,
-   updated_at timestamptz NOT NULL DEFAULT now());
+   updated_at timestamptz NOT NULL DEFAULT now(),
+   src_xid xid8 NOT NULL DEFAULT pg_current_xact_id());
  CREATE INDEX ON public.orders (updated_at, id);
+ CREATE INDEX ON public.orders (src_xid, id);
  CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
-   $$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
- CREATE TRIGGER touch BEFORE UPDATE ON public.orders FOR EACH ROW EXECUTE FUNCTION touch()";
+   $$ BEGIN NEW.updated_at := now(); NEW.src_xid := pg_current_xact_id(); RETURN NEW; END $$;
+ CREATE TRIGGER touch BEFORE INSERT OR UPDATE ON public.orders
+   FOR EACH ROW EXECUTE FUNCTION touch()";
 
 const SQLITE: &str = "PRAGMA journal_mode = WAL;
  CREATE TABLE orders (id INTEGER PRIMARY KEY, name VARCHAR(40), status VARCHAR(20) NOT NULL,
@@ -193,8 +196,8 @@ pub(crate) async fn prepared(from: &str, to: &str, more: Value) -> (Side, Side, 
     (source, target, stream)
 }
 
-async fn pair(from: &str, to: &str) {
-    let (source, target, stream) = prepared(from, to, json!({})).await;
+async fn pair(from: &str, to: &str, more: Value) {
+    let (source, target, stream) = prepared(from, to, more).await;
     let confirmed = "status = 'confirmed'";
     let equal = async |after: &str| {
         let (wanted, found) = (source.rows(confirmed).await, target.rows("1 = 1").await);
@@ -228,11 +231,20 @@ async fn pair(from: &str, to: &str) {
 async fn every_source_reaches_every_sink_by_content() {
     for from in SOURCES {
         for to in TARGETS {
-            pair(from, to).await;
+            pair(from, to, json!({})).await;
         }
     }
     let known: Vec<_> = etl_sinks::SINKS.iter().map(|sink| sink.kind).collect();
     assert_eq!(known, TARGETS, "a sink is in no pair");
     let known: Vec<_> = etl_sources::SOURCES.iter().map(|source| source.kind).collect();
     assert_eq!(known, SOURCES, "a source is in no pair");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn transaction_numbers_of_postgres_reach_every_sink_by_content() {
+    for to in TARGETS {
+        let select: Vec<_> = COLUMNS.into_iter().chain(["src_xid"]).collect();
+        let cursor = json!({ "column": "src_xid", "safety": "xid8" });
+        pair("postgres", to, json!({ "select": select, "cursor": cursor })).await;
+    }
 }

@@ -158,6 +158,7 @@ fn source_statements() -> BTreeMap<String, String> {
     let mut all: BTreeMap<_, _> = [
         ("database", catalog::DATABASE),
         ("fork", catalog::FORK),
+        ("tables", etl_sources::mssql::catalog::TABLES),
         ("table", catalog::TABLE),
         ("columns", catalog::COLUMNS),
         ("indexes", catalog::INDEXES),
@@ -207,6 +208,7 @@ fn all_statements() -> BTreeMap<String, String> {
         ("look", statements::look("etl")),
         ("version", statements::version("etl")),
         ("ledger", statements::ledger("etl")),
+        ("streams", statements::streams("etl")),
         ("totals", statements::totals("etl")),
         ("renew", statements::renew("etl")),
         ("finish", statements::finish("etl")),
@@ -230,7 +232,7 @@ fn all_statements() -> BTreeMap<String, String> {
         all.insert(format!("{name}.stage"), sent.create_stage);
         all.insert(format!("{name}.commit"), sent.commit);
         if let Some(column) = target.columns.iter().find(|column| !column.key) {
-            let fill = bulk::fill_statement(statements::STAGE, &target, column).unwrap();
+            let fill = bulk::fill_statement(statements::STAGE, &target, column);
             all.insert(format!("{name}.fill_stage"), fill);
         }
         all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());

@@ -8,7 +8,8 @@ use crate::error::{Class, Result};
 use crate::ledger::Ledger;
 use crate::schema::StreamSchema;
 use crate::sink::{
-    Checkpoint, Claim, Counts, Fence, Run, RunReport, Sink, SinkAdmin, StateChange, Statement,
+    Checkpoint, Claim, Counts, Fence, Prepared, Run, RunReport, Sink, SinkAdmin, StateChange,
+    Statement,
 };
 use crate::testing::memory_target::{Check, MemoryTarget};
 
@@ -175,6 +176,10 @@ impl SinkAdmin for MemoryAdmin {
 
     async fn ledger(&mut self) -> Result<Option<Ledger>> {
         Ok(self.0.figures())
+    }
+
+    async fn streams(&mut self) -> Result<Vec<Prepared>> {
+        Ok(self.0.streams())
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

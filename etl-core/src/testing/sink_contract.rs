@@ -154,6 +154,7 @@ fn upsert_cases() -> Vec<Case<Target>> {
         ledger::the_ledger_of_a_pipeline_that_never_ran_has_no_times,
         ledger::the_ledger_shows_a_run_at_work_and_its_success,
         ledger::the_ledger_counts_runs_by_their_end_and_failures_since_the_last_success,
+        ledger::prepared_streams_are_listed_with_when_they_last_ran,
         ledger::the_ledger_counts_a_killed_run_when_the_next_one_finds_it,
         once::batch_and_position_become_durable_together,
         once::the_same_commit_again_changes_nothing,

@@ -5,7 +5,7 @@ use etl_core::{Class, Error, Result};
 use serde::Serialize;
 
 use crate::cli::FileAndJson;
-use crate::config::{PipelineFile, Secrets};
+use crate::config::{PipelineFile, Refused, Secrets};
 use crate::exit;
 use crate::report::{self, Output};
 
@@ -32,11 +32,17 @@ pub async fn check(args: &FileAndJson) -> Result<u8> {
     let output = Output::new(args.json);
     let file = PipelineFile::load(&args.file, Secrets::Required)?;
     let mut code = exit::DONE;
-    for stream in file.streams() {
+    let resolved = file.resolve(file.tables().await, &[]);
+    for Refused { stream, error } in resolved.refused {
+        let looked = look(Err(error), "stream");
+        print(output, file.name(), &stream, "source", &looked.findings);
+        code = exit::worse(code, looked.code);
+    }
+    for stream in &resolved.streams {
         let source = look(source_findings(&file, stream).await, "connecting");
         let target = look(target_findings(&file, stream).await, "connecting");
         for (side, looked) in [("source", source), ("target", target)] {
-            print(output, stream, side, &looked.findings);
+            print(output, file.name(), &stream.name, side, &looked.findings);
             code = exit::worse(code, looked.code);
         }
     }
@@ -79,11 +85,11 @@ fn not_looked_at(error: Error) -> Error {
     error.context("the target was not looked at, since the source does not tell its columns")
 }
 
-fn print(output: Output, stream: &Stream, side: &'static str, findings: &[Finding]) {
+fn print(output: Output, pipeline: &str, stream: &str, side: &'static str, findings: &[Finding]) {
     for finding in findings {
-        let value = Found { pipeline: &stream.pipeline, stream: &stream.name, side, finding };
+        let value = Found { pipeline, stream, side, finding };
         let text = format!("{side}: {finding}");
-        output.print(&value, &report::named(&stream.full_name(), &text));
+        output.print(&value, &report::named(&format!("{pipeline}/{stream}"), &text));
     }
 }
 

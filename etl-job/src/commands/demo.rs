@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build::Wish;
 use crate::cli::Demo;
-use crate::commands::{prepare, run};
+use crate::commands::prepare;
+use crate::commands::run::Round;
 use crate::config::{PipelineFile, Secrets};
 use crate::exit;
 use crate::report::{Output, Summary};
@@ -77,9 +78,10 @@ async fn carry(
     output: Output,
 ) -> Result<Option<u8>> {
     let file = PipelineFile::load(&place.pipeline(), Secrets::Required)?;
-    let stream = file.streams().first().ok_or_else(|| Error::internal("a file without streams"))?;
-    let (finished, summary) =
-        run::carry(&file, stream, &Wish::default(), telemetry, stop, output).await;
+    let stream = file.streams().first().cloned();
+    let stream = stream.ok_or_else(|| Error::internal("a file without streams"))?;
+    let round = Round::new(file, Wish::default(), telemetry, stop, output);
+    let (finished, summary) = round.carry(&stream).await;
     Ok(match finished.exit_code() {
         exit::DONE if succeeded(&summary) => None,
         // Asked to stop: not done, and no error either.
@@ -89,7 +91,7 @@ async fn carry(
 }
 
 fn succeeded(summary: &Summary) -> bool {
-    summary.outcome == etl_core::Outcome::Success
+    summary.outcome == etl_core::Outcome::Success.as_str()
 }
 
 async fn verdict(place: &Place) -> Result<Verdict> {

@@ -16,6 +16,9 @@ struct Verdict {
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pipeline: Option<String>,
+    /// What is looked up only when it runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    patterns: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -28,17 +31,18 @@ pub fn lint(args: &Lint) -> u8 {
     for path in &args.files {
         let file = path.display().to_string();
         match look(path) {
-            Ok(pipeline) => {
-                let text = format!("ok  {file}: pipeline {pipeline}");
+            Ok((pipeline, patterns)) => {
+                let text = format!("ok  {file}: pipeline {pipeline}{}", looked_up(&patterns));
                 let pipeline = Some(pipeline);
-                output.print(&Verdict { file, ok: true, pipeline, error: None }, &text);
+                output.print(&Verdict { file, ok: true, pipeline, patterns, error: None }, &text);
             }
             Err(error) => {
                 let message = report::error(&error);
                 let text = format!("BAD {message}");
-                let error_text = Some(message);
-                output
-                    .print(&Verdict { file, ok: false, pipeline: None, error: error_text }, &text);
+                let (patterns, error_text) = (Vec::new(), Some(message));
+                let verdict =
+                    Verdict { file, ok: false, pipeline: None, patterns, error: error_text };
+                output.print(&verdict, &text);
                 code = exit::worse(code, error.class().exit_code());
             }
         }
@@ -46,13 +50,22 @@ pub fn lint(args: &Lint) -> u8 {
     code
 }
 
-fn look(path: &Path) -> Result<String> {
-    let file = PipelineFile::load(path, Secrets::Optional)?;
-    for stream in file.streams() {
-        file.build_source(stream)?;
-        file.build_sink(stream)?;
-        file.build_admin(stream)?;
-        build::definition(&file, stream)?;
+/// What was not looked at: which tables a pattern matches only the source knows.
+fn looked_up(patterns: &[String]) -> String {
+    match patterns {
+        [] => String::new(),
+        [pattern] => format!("; pattern {pattern}, resolved at run"),
+        patterns => format!("; patterns {}, resolved at run", patterns.join(", ")),
     }
-    Ok(file.name().to_owned())
+}
+
+fn look(path: &Path) -> Result<(String, Vec<String>)> {
+    let file = PipelineFile::load(path, Secrets::Optional)?;
+    for stream in file.samples()? {
+        file.build_source(&stream)?;
+        file.build_sink(&stream)?;
+        file.build_admin(&stream)?;
+        build::definition(&file, &stream)?;
+    }
+    Ok((file.name().to_owned(), file.patterns().map(str::to_owned).collect()))
 }

@@ -7,20 +7,33 @@ use etl_core::connector::Stream;
 use etl_core::error::ResultExt;
 use serde_json::json;
 
-use crate::config::{PipelineFile, Secrets};
+use crate::commands::{self, is_refused_login};
+use crate::config::{PipelineFile, Refused, Secrets};
 use crate::exit;
 use crate::report::Output;
 
-/// Creates what is missing for every stream of a file, or (with `plan`) prints the statements.
+/// Creates what is missing for every stream of a file, or (with `plan`) prints the statements. A
+/// stream that fails does not stop the others; the worst exit code.
 ///
 /// # Errors
-/// What the source says about its columns, or the statement that failed.
+/// If the file cannot be read, or a login was refused.
 pub async fn prepare(path: &Path, plan: bool, output: Output) -> Result<u8> {
     let file = PipelineFile::load(path, Secrets::Required)?;
-    for stream in file.streams() {
-        one(&file, stream, plan, output).await.context(|| stream.full_name())?;
+    let resolved = file.resolve(file.tables().await, &[]);
+    let mut code = exit::DONE;
+    for Refused { stream, error } in resolved.refused {
+        let error = error.context(format!("{}/{stream}", file.name()));
+        code = exit::worse(code, commands::failed(&error));
     }
-    Ok(exit::DONE)
+    for stream in &resolved.streams {
+        let done = one(&file, stream, plan, output).await.context(|| stream.full_name());
+        match done {
+            Ok(()) => {}
+            Err(error) if is_refused_login(&error) => return Err(error),
+            Err(error) => code = exit::worse(code, commands::failed(&error)),
+        }
+    }
+    Ok(code)
 }
 
 async fn one(file: &PipelineFile, stream: &Stream, plan: bool, output: Output) -> Result<()> {
@@ -28,7 +41,7 @@ async fn one(file: &PipelineFile, stream: &Stream, plan: bool, output: Output) -
     let mut admin = file.build_admin(stream)?;
     if plan {
         for statement in admin.plan(&schema)? {
-            output.print(&statement, &format!("-- {}\n{}\n", statement.name, statement.text));
+            output.print(&statement, &format!("-- {}\n{}\n", statement.title(), statement.text));
         }
         return Ok(());
     }

@@ -56,7 +56,7 @@ enum Wanted {
 async fn show(target: &StateTarget) -> Result<()> {
     let output = Output::new(target.json);
     let file = PipelineFile::load(&target.file, Secrets::Required)?;
-    for stream in file.select(target.stream.as_deref())? {
+    for stream in &shown(&file, target.stream.as_deref()).await? {
         let checkpoint = file.build_admin(stream)?.checkpoint().await?;
         let value = Shown {
             pipeline: &stream.pipeline,
@@ -91,13 +91,37 @@ fn position_text(position: Option<&Position>) -> String {
     position.map_or_else(|| "the beginning".to_owned(), ToString::to_string)
 }
 
+/// The stream called `name`, or else all that the file names and those that its patterns have made
+/// in the target. The source is not asked: a checkpoint may outlive its table.
+async fn shown(file: &PipelineFile, name: Option<&str>) -> Result<Vec<Stream>> {
+    if let Some(name) = name {
+        return Ok(vec![file.unseen(name)?]);
+    }
+    let mut streams = file.streams().to_vec();
+    if file.patterns().next().is_some() {
+        let names = file.prepared().await?.into_iter().map(|stream| stream.name);
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names.retain(|name| streams.iter().all(|stream| stream.name != *name));
+        // Others of the pipeline's streams are not this file's any more.
+        streams.extend(names.iter().filter_map(|name| file.unseen(name).ok()));
+    }
+    Ok(streams)
+}
+
+/// The one stream that is to be changed.
+fn one(file: &PipelineFile, name: Option<&str>) -> Result<Stream> {
+    match (name, file.streams(), file.patterns().next()) {
+        (Some(name), _, _) => file.unseen(name),
+        (None, [stream], None) => Ok(stream.clone()),
+        _ => Err(Error::config("the file has several streams; say which one with --stream")),
+    }
+}
+
 async fn change(target: &StateTarget, wanted: Wanted, yes: bool) -> Result<()> {
     let output = Output::new(target.json);
     let file = PipelineFile::load(&target.file, Secrets::Required)?;
-    let streams = file.select(target.stream.as_deref())?;
-    let [stream] = streams.as_slice() else {
-        return Err(Error::config("the file has several streams; say which one with --stream"));
-    };
+    let stream = &one(&file, target.stream.as_deref())?;
     let mut admin = file.build_admin(stream)?;
     match wanted {
         Wanted::Position(position) => {
@@ -107,6 +131,12 @@ async fn change(target: &StateTarget, wanted: Wanted, yes: bool) -> Result<()> {
             print(output, stream, "position", yes, old, new);
         }
         Wanted::Definition => {
+            // A pattern's stream has its columns from the source.
+            let resolved = file.resolve(file.tables().await, &[]).select(Some(&stream.name))?;
+            if let Some(refused) = resolved.refused.into_iter().next() {
+                return Err(refused.error.context(stream.full_name()));
+            }
+            let stream = resolved.streams.first().unwrap_or(stream);
             let definition = file.output_schema(stream).await?.definition;
             let new = json(&definition)?;
             let old = apply(&mut *admin, StateChange::Definition(definition), yes).await?;

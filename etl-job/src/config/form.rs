@@ -13,6 +13,9 @@ use serde_json::Value;
 /// committed, and that one's form on the wire.
 const COPIES: usize = 4;
 
+/// More streams at a time than that only wait for each other.
+const MOST_AT_ONCE: usize = 64;
+
 /// A pipeline file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +29,8 @@ pub struct FileForm {
     pub source: Value,
     /// Where rows go to: `type` says which connector, the rest is that connector's.
     pub target: Value,
-    /// What to carry, by the stream's name: for a database source, the table.
+    /// What to carry, by the stream's name: for a database source, the table, or a pattern of
+    /// tables such as `public.*`.
     pub streams: BTreeMap<String, StreamConfig>,
     /// What streams say unless they say otherwise.
     #[serde(default)]
@@ -52,13 +56,16 @@ pub struct FileForm {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// About how much memory the rows on their way may take.
+    /// About how much memory the rows on their way may take, of all streams together.
     #[serde(with = "size")]
     #[schemars(with = "String")]
     pub memory: usize,
+    /// How many streams run at a time, each with connections of its own; they share `memory`.
+    #[schemars(range(min = 1, max = 64))]
+    pub parallel: usize,
     /// The bounds of a batch.
     pub batch: Batch,
-    /// After this long no further batch is begun; the next run goes on.
+    /// After this long no further batch and no further stream is begun; the next run goes on.
     #[serde(with = "optional_duration", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub deadline: Option<Duration>,
@@ -66,7 +73,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 32 << 20, batch: Batch::default(), deadline: None }
+        Self { memory: 32 << 20, parallel: 4, batch: Batch::default(), deadline: None }
     }
 }
 
@@ -78,36 +85,51 @@ pub struct Batch {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub rows: Option<usize>,
-    /// About how many bytes; at most a quarter of `memory`; 4MiB unless told.
+    /// About how many bytes; at most a quarter of a stream's share of `memory`; 4MiB, or that
+    /// quarter if it is less, unless told.
     #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub bytes: Option<usize>,
 }
 
 impl Limits {
-    /// The bounds of a batch, with what the file leaves open.
+    /// How many of `streams` run at a time.
     #[must_use]
-    pub fn batch_limits(&self) -> BatchLimits {
+    pub fn at_once(&self, streams: usize) -> usize {
+        self.parallel.min(streams).max(1)
+    }
+
+    /// The bounds of a batch when so many streams run at a time, with what the file leaves open.
+    #[must_use]
+    pub fn batch_limits(&self, at_once: usize) -> BatchLimits {
         let default = BatchLimits::default();
+        let share = self.memory / at_once / COPIES;
         BatchLimits {
             rows: self.batch.rows.unwrap_or(default.rows),
-            bytes: self.batch.bytes.unwrap_or_else(|| default.bytes.min(self.memory / COPIES)),
+            bytes: self.batch.bytes.unwrap_or_else(|| default.bytes.min(share)),
         }
     }
 
-    /// Checks that the parts fit each other.
+    /// Checks that the parts fit each other and so many streams at a time.
     ///
     /// # Errors
     /// `Config` with what to change.
-    pub fn validate(&self) -> Result<()> {
+    pub fn validate(&self, at_once: usize) -> Result<()> {
         if self.batch.rows == Some(0) {
             return Err(Error::config("limits.batch.rows: at least 1"));
         }
-        if self.memory < 1 << 20 {
-            return Err(Error::config("limits.memory: at least 1MiB"));
+        if !(1..=MOST_AT_ONCE).contains(&self.parallel) {
+            return Err(Error::config(format!("limits.parallel: 1 to {MOST_AT_ONCE}")));
         }
-        let bytes = self.batch_limits().bytes;
-        if bytes > self.memory / COPIES {
+        let shared = match at_once {
+            1 => String::new(),
+            _ => format!(", which {at_once} streams at a time share (limits.parallel)"),
+        };
+        if self.memory / at_once < 1 << 20 {
+            return Err(Error::config(format!("limits.memory: at least 1MiB a stream{shared}")));
+        }
+        let bytes = self.batch_limits(at_once).bytes;
+        if bytes > self.memory / at_once / COPIES {
             let show = |bytes: usize| {
                 bytesize::ByteSize(u64::try_from(bytes).unwrap_or(u64::MAX))
                     .display()
@@ -115,9 +137,9 @@ impl Limits {
                     .to_string()
             };
             return Err(Error::config(format!(
-                "limits.batch.bytes: {} is more than a quarter of limits.memory ({}); up to four \
-                 copies live at once: one batch being read, one waiting, one being committed and \
-                 its form on the wire. Lower the one or raise the other",
+                "limits.batch.bytes: {} is more than a quarter of limits.memory ({}){shared}; up to \
+                 four copies live at once: one batch being read, one waiting, one being committed \
+                 and its form on the wire. Lower the one or raise the other",
                 show(bytes),
                 show(self.memory)
             )));

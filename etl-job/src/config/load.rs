@@ -1,21 +1,25 @@
 //! From text to a checked pipeline file.
 
-use std::collections::BTreeMap;
+mod streams;
+
 use std::path::{Path, PathBuf};
 
-use etl_core::connector::{Stream, StreamConfig};
 use etl_core::error::ResultExt;
 use etl_core::{Error, Result};
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
-use crate::config::tree::{Entry, Kind, Node, Step, parse};
+pub(super) use streams::check;
+use streams::{Said, at_once, take_patterns};
+
+use crate::config::merge::with_defaults;
+use crate::config::tree::{Kind, Node, Step, parse};
 use crate::config::{FileForm, PipelineFile, Secrets, Section, VERSION, explain};
 use crate::interpolate::{Resolved, Resolver};
 use crate::secrets;
 
 /// The longest name of a pipeline or a stream.
-const LONGEST_NAME: usize = 120;
+pub(super) const LONGEST_NAME: usize = 120;
 
 pub(super) fn load(
     path: &Path,
@@ -37,14 +41,16 @@ pub(super) fn load(
         Secrets::OfTarget if ["source", "telemetry"].contains(&top) => &optional,
         Secrets::OfTarget | Secrets::Required => &required,
     })?;
-    let form = loader.read(&resolved)?;
+    let (form, patterns) = loader.read(&resolved)?;
     let (name, source, target) = (form.pipeline.clone(), form.source.clone(), form.target.clone());
-    let streams = loader.streams(&form)?;
+    let (streams, patterns) = loader.streams(&form, patterns)?;
     Ok(PipelineFile {
         name,
         source: loader.section("source", source)?,
         target: loader.section("target", target)?,
+        at_once: at_once(&form.limits, streams.len(), patterns.len()),
         streams,
+        patterns,
         limits: form.limits,
         lease: form.lease,
         telemetry: form.telemetry,
@@ -149,12 +155,16 @@ impl Loader<'_> {
         Some(format!("{kind}://stand_in:1@stand-in.invalid/stand_in"))
     }
 
-    fn read(&self, resolved: &Node) -> Result<FileForm> {
-        let value = with_defaults(resolved).to_value();
+    /// The file's form, and apart from it what its patterns say.
+    fn read(&self, resolved: &Node) -> Result<(FileForm, Said)> {
+        let merged = with_defaults(resolved);
+        let mut value = merged.to_value();
+        let patterns = take_patterns(&mut value);
         let form: FileForm = serde_path_to_error::deserialize(value).map_err(|error| {
             let path: Vec<_> = error.path().iter().filter_map(step).collect();
             let text = error.into_inner().to_string();
-            explain::error(self.path, self.tree, &path, &text)
+            // What a stream has from the defaults stands there.
+            explain::error(self.path, &merged, &path, &text)
         })?;
         self.check_name("pipeline", &[key("pipeline")], &form.pipeline)?;
         let about = |top: &str| {
@@ -163,7 +173,8 @@ impl Loader<'_> {
                 error.context(format!("{}:{}", self.path.display(), self.tree.line_of(&path)))
             }
         };
-        form.limits.validate().map_err(about("limits"))?;
+        let at_once = at_once(&form.limits, form.streams.len(), patterns.len());
+        form.limits.validate(at_once).map_err(about("limits"))?;
         form.lease.validate().map_err(about("lease"))?;
         if form.quarantine.max_rows != 0 {
             return Err(self.error(
@@ -172,49 +183,7 @@ impl Loader<'_> {
                  stored then stops the run",
             ));
         }
-        Ok(form)
-    }
-
-    fn streams(&self, form: &FileForm) -> Result<Vec<Stream>> {
-        let at = [key("streams")];
-        let order = self.tree.get("streams").map_or(&[][..], Node::entries);
-        if order.is_empty() {
-            return Err(self.error(&at, "name at least one stream"));
-        }
-        let mut targets: BTreeMap<String, &str> = BTreeMap::new();
-        let mut streams = Vec::with_capacity(order.len());
-        for Entry { key: name, .. } in order {
-            let path = [key("streams"), key(name)];
-            self.check_name("stream", &path, name)?;
-            let Some(config) = form.streams.get(name) else { continue };
-            self.check_stream(&path, config)?;
-            if let Some(other) = targets.insert(config.object.to_lowercase(), name) {
-                let text = format!(
-                    "writes to {}, and so does stream {other}; two streams cannot own one table",
-                    config.object
-                );
-                return Err(self.error(&path, text));
-            }
-            let config = config.clone();
-            streams.push(Stream { pipeline: form.pipeline.clone(), name: name.clone(), config });
-        }
-        Ok(streams)
-    }
-
-    fn check_stream(&self, path: &[Step], config: &StreamConfig) -> Result<()> {
-        config.validate().map_err(|error| self.error(path, error))?;
-        if let Some(filter) = &config.filter {
-            let mut at = path.to_vec();
-            at.push(key("where"));
-            let predicate = etl_core::predicate::Predicate::parse(filter);
-            predicate.map_err(|error| self.error(&at, error))?;
-        }
-        let transforms = etl_core::transform::build(&config.transforms, config.filter_exit());
-        transforms.map(drop).map_err(|error| {
-            let mut at = path.to_vec();
-            at.push(key("transforms"));
-            self.error(&at, error)
-        })
+        Ok((form, patterns))
     }
 
     fn check_name(&self, what: &str, path: &[Step], name: &str) -> Result<()> {
@@ -250,22 +219,4 @@ fn step(segment: &Segment) -> Option<Step> {
         Segment::Map { key } | Segment::Enum { variant: key } => Some(Step::Key(key.clone())),
         Segment::Unknown => None,
     }
-}
-
-/// Gives every stream the keys of `defaults` that it does not have itself.
-fn with_defaults(tree: &Node) -> Node {
-    let defaults = tree.get("defaults").map_or(&[][..], Node::entries);
-    let mut tree = tree.clone();
-    let Kind::Map(entries) = &mut tree.kind else { return tree };
-    let streams = entries.iter_mut().find(|entry| entry.key == "streams");
-    let Some(Kind::Map(streams)) = streams.map(|entry| &mut entry.node.kind) else { return tree };
-    for stream in streams {
-        let Kind::Map(own) = &mut stream.node.kind else { continue };
-        for default in defaults {
-            if own.iter().all(|entry| entry.key != default.key) {
-                own.push(default.clone());
-            }
-        }
-    }
-    tree
 }

@@ -3,19 +3,20 @@
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use crate::config::FileForm;
+use crate::config::{FileForm, PatternForm};
 
 /// The whole schema, as `etl-job schema` prints it and `docs/pipeline.schema.json` holds it.
 #[must_use]
 pub fn whole() -> Value {
     let mut schema = schemars::schema_for!(FileForm).to_value();
-    let defaults = defaults(&schema);
+    let (streams, defaults) = (streams(&mut schema), defaults(&schema));
     let source = etl_sources::SOURCES.iter().map(|one| (one.kind, (one.schema)()));
     let sink = etl_sinks::SINKS.iter().map(|one| (one.kind, (one.schema)()));
     let sides = [
         ("source", one_of("source", source.collect(), &mut schema)),
         ("target", one_of("target", sink.collect(), &mut schema)),
         ("defaults", defaults),
+        ("streams", streams),
     ];
     for (side, sections) in sides {
         let place = &mut schema["properties"][side];
@@ -70,6 +71,26 @@ fn move_references(value: &mut Value, prefix: &str) {
         Value::Array(items) => items.iter_mut().for_each(|value| move_references(value, prefix)),
         _ => {}
     }
+}
+
+/// Streams, and patterns, which may say more. What is required may stand in the defaults.
+fn streams(schema: &mut Value) -> Value {
+    let mut pattern = defaults(schema);
+    let more = schemars::schema_for!(PatternForm).to_value()["properties"].clone();
+    if let (Some(all), Value::Object(more)) = (pattern["properties"].as_object_mut(), more) {
+        all.remove("table");
+        all.extend(more);
+    }
+    pattern["description"] = "The streams of all tables that a pattern matches.".into();
+    schema["$defs"]["Pattern"] = pattern;
+    for name in ["StreamConfig", "CursorConfig"] {
+        if let Some(definition) = schema["$defs"][name].as_object_mut() {
+            definition.remove("required");
+        }
+    }
+    let mut streams = schema["properties"]["streams"].clone();
+    streams["patternProperties"] = json!({ "\\*": { "$ref": "#/$defs/Pattern" } });
+    streams
 }
 
 /// What a stream may say, with nothing required.

@@ -131,15 +131,83 @@ fn names_have_a_greatest_length() {
     assert!(error.contains("it has 121"), "{error}");
 }
 
-#[test]
-fn two_streams_cannot_own_one_table() {
+/// `GOOD` with two streams that write to two objects of a target of some kind.
+fn two_streams(kind: &str, one: &str, other: &str) -> Result<PipelineFile> {
+    let target = format!("target:\n  type: {kind}\n  url: \"${{env:NO_SUCH_URL}}\"\n");
+    let sqlite = "target:\n  type: sqlite\n  path: b.db\n";
+    let text = if kind == "sqlite" { GOOD.to_owned() } else { GOOD.replace(sqlite, &target) };
     let second = GOOD.split_once("streams:\n").unwrap().1.replace("  orders:", "  copy:");
-    let error = load_text(&format!("{GOOD}{}", second.replace("object: orders", "object: Orders")));
-    let error = error.err().unwrap().to_string();
-    assert!(error.contains("streams.copy: writes to Orders, and so does stream orders"), "{error}");
-    let file = load_text(&format!("{GOOD}{}", second.replace("object: orders", "object: other")));
-    let names: Vec<_> = file.unwrap().streams().iter().map(|one| one.name.clone()).collect();
-    assert_eq!(names, ["orders", "copy"]);
+    let text = text.replace("object: orders", &format!("object: \"{one}\""))
+        + &second.replace("object: orders", &format!("object: \"{other}\""));
+    load_with(&text, Secrets::Optional, &[])
+}
+
+#[test]
+fn two_streams_cannot_own_one_table_however_it_is_spelled() {
+    for (kind, one, other) in [
+        ("sqlite", "orders", "Orders"),
+        ("sqlite", "main.orders", "orders"),
+        ("postgres", "orders", "public.orders"),
+        ("mssql", "orders", "dbo.orders"),
+        ("mssql", "dbo.orders", "[DBO].[Orders]"),
+        ("mssql", "dw.größe", "dw.GRÖßE"),
+    ] {
+        let error = two_streams(kind, one, other).err();
+        let error = error.unwrap_or_else(|| panic!("{kind}: {one} and {other}")).to_string();
+        let told =
+            format!("stream copy writes to {other}, and so does stream orders, as {one}; two");
+        assert!(error.contains("streams.copy.object: ") && error.contains(&told), "{error}");
+    }
+}
+
+#[test]
+fn two_streams_own_two_tables() {
+    for (kind, one, other) in [
+        ("sqlite", "orders", "orders2"),
+        // To Postgres these are two tables.
+        ("postgres", "orders", "Orders"),
+        ("postgres", "a.orders", "b.orders"),
+        ("mssql", "orders", "dw.orders"),
+        ("mssql", "[a.b]", "a.b"),
+    ] {
+        let file = two_streams(kind, one, other).unwrap();
+        let names: Vec<_> = file.streams().iter().map(|one| one.name.clone()).collect();
+        assert_eq!(names, ["orders", "copy"], "{kind}: {one} and {other}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_with_streams_is_told_at_once() {
+    let second = GOOD.split_once("streams:\n").unwrap().1.replace("  orders:", "  Copy:");
+    let text = GOOD.replace("[id]", "[nope]") + &second;
+    let error = load_text(&text).err().unwrap().to_string();
+    assert!(error.contains("p.yaml:8: streams.orders: primary_key: column nope"), "{error}");
+    assert!(error.contains("p.yaml:14: streams.Copy: the stream's name must be"), "{error}");
+}
+
+#[test]
+fn streams_that_run_at_a_time_share_the_memory() {
+    let second = GOOD.split_once("streams:\n").unwrap().1;
+    let streams: String = (0..9)
+        .map(|n| {
+            second
+                .replace("orders:", &format!("s{n}:"))
+                .replace("object: orders", &format!("object: t{n}"))
+        })
+        .collect();
+    let ten = format!("{GOOD}{streams}");
+    let bytes = |more: &str| load_text(&format!("{ten}limits: {{ memory: 32MiB{more} }}\n"));
+    assert_eq!(bytes("").unwrap().batch_limits().bytes, 2 << 20);
+    assert_eq!(bytes(", parallel: 1").unwrap().batch_limits().bytes, 4 << 20);
+    assert_eq!(bytes(", parallel: 16").unwrap().batch_limits().bytes, (32 << 20) / 10 / 4);
+    let error = bytes(", batch: { bytes: 4MiB }").err().unwrap().to_string();
+    assert!(error.contains("which 4 streams at a time share (limits.parallel)"), "{error}");
+    for wrong in [", parallel: 0", ", parallel: 65"] {
+        let error = bytes(wrong).err().unwrap().to_string();
+        assert!(error.contains("limits.parallel: 1 to 64"), "{error}");
+    }
+    let error = load_text(&format!("{ten}limits: {{ memory: 2MiB }}\n")).err().unwrap();
+    assert!(error.to_string().contains("at least 1MiB a stream, which 4 streams"), "{error}");
 }
 
 #[test]

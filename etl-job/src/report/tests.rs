@@ -1,15 +1,6 @@
 use super::*;
 
-use etl_core::StreamConfig;
-
-fn stream() -> Stream {
-    let config: StreamConfig = serde_json::from_value(serde_json::json!({
-        "object": "orders", "primary_key": ["id"], "cursor": { "column": "t" },
-        "select": ["id", "t"],
-    }))
-    .unwrap();
-    Stream { pipeline: "shop".into(), name: "orders".into(), config }
-}
+use etl_core::Outcome;
 
 fn finished(error: Option<Error>) -> Finished {
     let mut report = RunReport::new("shop/orders", uuid::Uuid::nil());
@@ -24,7 +15,7 @@ fn finished(error: Option<Error>) -> Finished {
 
 #[test]
 fn a_summary_has_exactly_the_published_fields() {
-    let summary = serde_json::to_value(Summary::new(&stream(), &finished(None))).unwrap();
+    let summary = serde_json::to_value(Summary::new("shop", "orders", &finished(None))).unwrap();
     let mut keys: Vec<_> = summary.as_object().unwrap().keys().cloned().collect();
     keys.sort();
     let mut expected = vec![
@@ -51,7 +42,8 @@ fn a_summary_has_exactly_the_published_fields() {
 
 #[test]
 fn text_and_json_tell_the_same() {
-    let summary = Summary::new(&stream(), &finished(Some(Error::data("x").with_code("8115"))));
+    let summary =
+        Summary::new("shop", "orders", &finished(Some(Error::data("x").with_code("8115"))));
     let text = summary.text();
     for (key, value) in serde_json::to_value(&summary).unwrap().as_object().unwrap() {
         let value = match value {
@@ -67,7 +59,7 @@ fn text_and_json_tell_the_same() {
 fn an_error_says_what_why_what_was_written_and_what_to_do() {
     let cause = std::io::Error::other("the disk is gone");
     let error = Error::transient("reading orders").with_source(cause).with_code("58030");
-    let summary = Summary::new(&stream(), &finished(Some(error)));
+    let summary = Summary::new("shop", "orders", &finished(Some(error)));
     let failure = summary.error.unwrap();
     assert_eq!((failure.class, failure.code.as_deref()), ("transient", Some("58030")));
     for part in [

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
-use etl_core::sink::{Checkpoint, SinkAdmin, StateChange, Statement};
+use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
 use etl_core::{Error, Result};
 use etl_sql::mssql::connect::{Connection, required, value};
 use etl_sql::mssql::error::Phase;
@@ -98,6 +98,22 @@ impl SinkAdmin for MssqlSink {
             .await?;
         self.link.keep(connection);
         row.as_ref().map(ledger::figures).transpose()
+    }
+
+    async fn streams(&mut self) -> Result<Vec<Prepared>> {
+        let mut connection = self.link.take().await?;
+        let doing = format!("{}: listing the pipeline's streams", self.link.name);
+        let sql = statements::streams(&self.link.config.state_schema)?;
+        let prefix = siblings(&self.link.name);
+        let rows = connection.query(&sql, &[&prefix.as_str()], Phase::Repeatable, &doing).await?;
+        self.link.keep(connection);
+        let stream = |row: &tiberius::Row| {
+            Ok(Prepared {
+                name: required::<&str>(row, "pipeline")?.to_owned(),
+                last_run_micros: value(row, "started")?,
+            })
+        };
+        rows.iter().map(stream).collect()
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

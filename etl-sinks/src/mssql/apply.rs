@@ -2,6 +2,7 @@
 
 use etl_core::Result;
 use etl_core::connector::Mode;
+use etl_sql::mssql::bulk::DELETE_FLAG;
 use etl_sql::mssql::quote::name;
 use etl_sql::mssql::target::{Column, Target};
 use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
@@ -36,10 +37,10 @@ impl From {
     }
 
     /// The condition on the rows that are to be there, before others.
-    fn wanted(&self) -> &'static str {
+    fn wanted(&self) -> String {
         match self {
-            Self::Batch => "s.[__delete] = 0 AND ",
-            Self::Load(_) => "",
+            Self::Batch => format!("s.{DELETE_FLAG} = 0 AND "),
+            Self::Load(_) => String::new(),
         }
     }
 }
@@ -53,9 +54,14 @@ pub(super) fn join(target: &Target, from: &From) -> Result<String> {
         } else {
             String::new()
         };
-        name(&column.name).map(|name| format!("t.{name} = s.{name}{collation}"))
+        assigned(column).map(|equal| format!("{equal}{collation}"))
     };
     Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
+}
+
+/// `t.[name] = s.[c0]`: in a condition and in a SET.
+fn assigned(column: &Column) -> Result<String> {
+    name(&column.name).map(|name| format!("t.{name} = s.{}", column.staged))
 }
 
 /// What the stage's deletes do. The clock is looked at once per statement: one time for a batch.
@@ -66,11 +72,11 @@ fn leave(target: &Target) -> Result<String> {
             let mark = name(mark)?;
             format!(
                 "UPDATE t SET t.{mark} = SYSUTCDATETIME()
-  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1 AND t.{mark} IS NULL"
+  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1 AND t.{mark} IS NULL"
             )
         }
         None if target.deletes => format!(
-            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.[__delete] = 1"
+            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1"
         ),
         None => return Ok(String::new()),
     };
@@ -79,10 +85,7 @@ fn leave(target: &Target) -> Result<String> {
 
 pub(super) fn update(target: &Target, from: &From) -> Result<String> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    let mut sets = others
-        .iter()
-        .map(|column| name(&column.name).map(|name| format!("t.{name} = s.{name}")))
-        .collect::<Result<Vec<_>>>()?;
+    let mut sets = others.iter().copied().map(assigned).collect::<Result<Vec<_>>>()?;
     let mut differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
     if let Some(mark) = &target.mark {
         let mark = name(mark)?;
@@ -111,8 +114,7 @@ SET @updated = @@ROWCOUNT;
 /// Whether a staged value differs from the target's, decided on bytes and never by collation.
 /// A value that became NULL in a column that does not take it never gets here.
 fn differs(column: &Column) -> Result<String> {
-    let name = name(&column.name)?;
-    let (s, t) = (format!("s.{name}"), format!("t.{name}"));
+    let (s, t) = (format!("s.{}", column.staged), format!("t.{}", name(&column.name)?));
     let unequal = match column.sql_type {
         SqlType::NVarChar(_) => format!(
             "{s} COLLATE {BINARY_COLLATION} <> {t} COLLATE {BINARY_COLLATION} OR DATALENGTH({s}) <> DATALENGTH({t})"
@@ -134,14 +136,15 @@ pub(super) fn insert(target: &Target, from: &From) -> Result<String> {
     let table = target.table.quoted()?;
     let mut names =
         target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
-    let mut staged: Vec<_> = names.iter().map(|name| format!("s.{name}")).collect();
+    let mut staged: Vec<_> =
+        target.columns.iter().map(|column| format!("s.{}", column.staged)).collect();
     if let Some(mark) = &target.mark {
         // Said, because the column may have a default.
         names.push(name(mark)?);
         staged.push("NULL".to_owned());
     }
     let new = match target.mode {
-        Mode::Append => "s.[__delete] = 0".to_owned(),
+        Mode::Append => format!("s.{DELETE_FLAG} = 0"),
         Mode::Upsert | Mode::Replace => {
             // Our application lock keeps our own runs apart; only others need a range lock.
             let hint = if target.foreign_writers { " WITH (UPDLOCK, SERIALIZABLE)" } else { "" };

@@ -57,7 +57,7 @@ SELECT @begins AS [begins];"
 /// milliseconds, `@P7` whether the target may become empty.
 fn replace(state_schema: &str, target: &Target, stage: &str) -> Result<String> {
     let (schema, table) = (name(state_schema)?, target.table.quoted()?);
-    let from = From::Load(stage.to_owned());
+    let (from, target) = (From::Load(stage.to_owned()), &target.under_own_names()?);
     let reach = reach(&schema, "[phase] = N'idle'", stage);
     Ok(format!(
         "{BEGIN}, @allow_empty bit = @P7;

@@ -2,6 +2,7 @@
 //! golden file. Parameters are `@P1` …, named at the top of each batch.
 
 use etl_core::Result;
+use etl_sql::mssql::bulk::DELETE_FLAG;
 use etl_sql::mssql::error::own;
 use etl_sql::mssql::quote::{name, text};
 use etl_sql::mssql::target::{MAX_CLUSTERED_BYTES, Target};
@@ -42,7 +43,7 @@ impl Statements {
 }
 
 fn create_stage(target: &Target) -> Result<String> {
-    let mut lines = vec!["  [__delete] bit NOT NULL".to_owned()];
+    let mut lines = vec![format!("  {DELETE_FLAG} bit NOT NULL")];
     for column in &target.columns {
         let staged = column.sql_type.staged();
         // tempdb has the server's collation, the target may have another: without a stated one
@@ -53,19 +54,16 @@ fn create_stage(target: &Target) -> Result<String> {
             (false, _) => String::new(),
         };
         let null = if column.key { "NOT NULL" } else { "NULL" };
-        lines.push(format!("  {} {staged}{collation} {null}", name(&column.name)?));
+        lines.push(format!("  {} {staged}{collation} {null}", column.staged));
     }
     if target.mode.is_keyed() {
         // As the target's own key: a clustered index takes fewer bytes.
         let clustered = target.key_bytes()? <= MAX_CLUSTERED_BYTES;
         let kind = if clustered { "CLUSTERED" } else { "NONCLUSTERED" };
-        lines.push(format!("  UNIQUE {kind} ({})", key_list(target)?));
+        let key: Vec<_> = target.key().map(|column| column.staged.as_str()).collect();
+        lines.push(format!("  UNIQUE {kind} ({})", key.join(", ")));
     }
     Ok(format!("CREATE TABLE {STAGE} (\n{}\n);", lines.join(",\n")))
-}
-
-fn key_list(target: &Target) -> Result<String> {
-    Ok(target.key().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?.join(", "))
 }
 
 /// Takes the pipeline: one row back if it is ours now. `@P1` name, `@P2` run, `@P3` lease in
@@ -170,6 +168,25 @@ SELECT {now} AS [now], {success} AS [success], {horizon} AS [horizon],
                COALESCE(SUM(CASE WHEN [outcome] IN (N'failed', N'fenced', N'abandoned') AND (@since IS NULL OR [started_at] > @since) THEN 1 ELSE 0 END), 0) AS [failures]
           FROM {schema}.[run] WHERE [pipeline] = @pipeline) AS r
  WHERE c.[pipeline] = @pipeline;"
+    ))
+}
+
+/// The prepared streams whose names begin with `@P1`, with when each last ran; no rows if there is
+/// no such schema.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn streams(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    let table = text(&format!("{schema}.[checkpoint]"));
+    Ok(format!(
+        "DECLARE @prefix nvarchar(250) = @P1;
+IF OBJECT_ID({table}) IS NULL RETURN;
+SELECT c.[pipeline],
+       (SELECT DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), MAX(r.[started_at]))
+          FROM {schema}.[run] AS r WHERE r.[pipeline] = c.[pipeline] AND r.[outcome] <> N'skipped') AS [started]
+  FROM {schema}.[checkpoint] AS c
+ WHERE LEFT(c.[pipeline], LEN(@prefix)) = @prefix;"
     ))
 }
 

@@ -5,7 +5,7 @@ use etl_core::batch::Progress;
 use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
-use etl_core::sink::{Checkpoint, Phase, SinkAdmin, StateChange, Statement};
+use etl_core::sink::{Checkpoint, Phase, Prepared, SinkAdmin, StateChange, Statement, siblings};
 use etl_core::{Batch, Changes, Error, Position, Result};
 use etl_sql::postgres::session::{Session, value};
 use etl_sql::postgres::target::Target;
@@ -106,6 +106,21 @@ impl SinkAdmin for PostgresSink {
         session.commit(&doing).await?;
         self.link.keep(session);
         figures(&row).map(Some)
+    }
+
+    async fn streams(&mut self) -> Result<Vec<Prepared>> {
+        let doing = self.link.doing("listing the pipeline's streams");
+        let mut session = self.link.take().await?;
+        session.begin(&doing).await?;
+        let sql = state::streams_statement(&self.link.state_schema)?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(siblings(&self.link.name));
+        let rows = match session.rows(query, &doing).await {
+            Err(error) if state::is_missing(&error) => return Ok(Vec::new()),
+            rows => rows?,
+        };
+        session.commit(&doing).await?;
+        self.link.keep(session);
+        rows.iter().map(state::prepared).collect()
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

@@ -35,8 +35,8 @@ impl Statements {
     pub fn new(target: &Target) -> Result<Self> {
         let (upsert, batch) = (target.mode.is_keyed(), From::Batch);
         Ok(Self {
-            create_stage: create_stage(target)?,
-            copy: copy(target)?,
+            create_stage: create_stage(target),
+            copy: copy(target),
             leave: if upsert { leave(target)? } else { None },
             update: if upsert { update(target, &batch)? } else { None },
             insert: insert(target, &batch)?,
@@ -52,8 +52,8 @@ impl Statements {
     }
 }
 
-fn create_stage(target: &Target) -> Result<String> {
-    let mut lines = vec![format!("  \"{DELETE_FLAG}\" boolean NOT NULL")];
+fn create_stage(target: &Target) -> String {
+    let mut lines = vec![format!("  {DELETE_FLAG} boolean NOT NULL")];
     for column in &target.columns {
         // A key is looked up by the target's index, which has the target's collation.
         let collation = match (&column.collation, column.sql_type.staged()) {
@@ -62,19 +62,20 @@ fn create_stage(target: &Target) -> Result<String> {
         };
         let null = if column.key { " NOT NULL" } else { "" };
         let staged = column.sql_type.staged();
-        lines.push(format!("  {} {staged}{collation}{null}", name(&column.name)?));
+        lines.push(format!("  {} {staged}{collation}{null}", column.staged));
     }
     if target.mode.is_keyed() {
         // Two rows for one key stop the batch, and the planner knows that there are none.
-        lines.push(format!("  PRIMARY KEY ({})", key_list(target)?));
+        let key: Vec<_> = target.key().map(|column| column.staged.as_str()).collect();
+        lines.push(format!("  PRIMARY KEY ({})", key.join(", ")));
     }
     let lines = lines.join(",\n");
-    Ok(format!("CREATE TEMPORARY TABLE {STAGE} (\n{lines}\n) ON COMMIT DROP"))
+    format!("CREATE TEMPORARY TABLE {STAGE} (\n{lines}\n) ON COMMIT DROP")
 }
 
-fn copy(target: &Target) -> Result<String> {
-    let names = names(target)?.join(", ");
-    Ok(format!("COPY {STAGE} (\"{DELETE_FLAG}\", {names}) FROM STDIN (FORMAT binary)"))
+fn copy(target: &Target) -> String {
+    let names: Vec<_> = target.columns.iter().map(|column| column.staged.as_str()).collect();
+    format!("COPY {STAGE} ({DELETE_FLAG}, {}) FROM STDIN (FORMAT binary)", names.join(", "))
 }
 
 fn names(target: &Target) -> Result<Vec<String>> {
@@ -82,12 +83,11 @@ fn names(target: &Target) -> Result<Vec<String>> {
 }
 
 /// A staged value as the target's column takes it.
-fn staged(column: &Column) -> Result<String> {
-    let name = name(&column.name)?;
-    Ok(match &column.cast {
-        Some(cast) => format!("s.{name}::{cast}"),
-        None => format!("s.{name}"),
-    })
+fn staged(column: &Column) -> String {
+    match &column.cast {
+        Some(cast) => format!("s.{}::{cast}", column.staged),
+        None => format!("s.{}", column.staged),
+    }
 }
 
 /// Where the rows come from.
@@ -109,7 +109,7 @@ impl From {
     /// The condition on the rows that are to be there.
     fn wanted(&self) -> String {
         match self {
-            Self::Batch => format!("NOT s.\"{DELETE_FLAG}\""),
+            Self::Batch => format!("NOT s.{DELETE_FLAG}"),
             Self::Load(_) => "true".to_owned(),
         }
     }
@@ -122,7 +122,7 @@ pub(super) fn join(target: &Target, from: &From) -> Result<String> {
             (Some(collation), "text", From::Load(_)) => format!(" COLLATE {collation}"),
             _ => String::new(),
         };
-        Ok(format!("t.{} = {}{collation}", name(&column.name)?, staged(column)?))
+        Ok(format!("t.{} = {}{collation}", name(&column.name)?, staged(column)))
     };
     Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
 }
@@ -136,24 +136,22 @@ fn leave(target: &Target) -> Result<Option<String>> {
             Some(format!(
                 "UPDATE {table} AS t SET {mark} = statement_timestamp()
   FROM {STAGE} AS s
- WHERE s.\"{DELETE_FLAG}\" AND {join}
+ WHERE s.{DELETE_FLAG} AND {join}
    AND t.{mark} IS NULL"
             ))
         }
         None => target.deletes.then(|| {
-            format!(
-                "DELETE FROM {table} AS t USING {STAGE} AS s WHERE s.\"{DELETE_FLAG}\" AND {join}"
-            )
+            format!("DELETE FROM {table} AS t USING {STAGE} AS s WHERE s.{DELETE_FLAG} AND {join}")
         }),
     })
 }
 
 pub(super) fn update(target: &Target, from: &From) -> Result<Option<String>> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)?));
+    let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)));
     let mut sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
     let mut differs =
-        others.iter().map(|column| differs(column, "s")).collect::<Result<Vec<_>>>()?;
+        others.iter().map(|column| differs(column, &staged(column))).collect::<Result<Vec<_>>>()?;
     unmark(target, &mut sets, &mut differs)?;
     if sets.is_empty() {
         return Ok(None);
@@ -182,14 +180,10 @@ fn unmark(target: &Target, sets: &mut Vec<String>, differs: &mut Vec<String>) ->
     Ok(())
 }
 
-/// Whether the target's value differs from that of the row `new`: texts by their bytes whatever
+/// Whether the target's value differs from the value `new`: texts by their bytes whatever
 /// the collation, floats by their bits (0 and -0 are equal to Postgres), json and others as text.
 fn differs(column: &Column, new: &str) -> Result<String> {
-    let name = name(&column.name)?;
-    let (old, new) = match (&column.cast, new) {
-        (Some(cast), "s") => (format!("t.{name}"), format!("s.{name}::{cast}")),
-        _ => (format!("t.{name}"), format!("{new}.{name}")),
-    };
+    let old = format!("t.{}", name(&column.name)?);
     let form: fn(&str) -> String = match column.sql_type {
         SqlType::Text(_)
         | SqlType::Char(_)
@@ -202,13 +196,13 @@ fn differs(column: &Column, new: &str) -> Result<String> {
         SqlType::Double => |value| format!("float8send({value})"),
         _ => str::to_owned,
     };
-    Ok(format!("{} IS DISTINCT FROM {}", form(&old), form(&new)))
+    Ok(format!("{} IS DISTINCT FROM {}", form(&old), form(new)))
 }
 
 pub(super) fn insert(target: &Target, from: &From) -> Result<String> {
     let table = target.table.quoted()?;
     let mut names = names(target)?;
-    let mut values = target.columns.iter().map(staged).collect::<Result<Vec<_>>>()?;
+    let mut values: Vec<_> = target.columns.iter().map(staged).collect();
     if let Some(mark) = &target.mark {
         // Said, because the column may have a default.
         names.push(name(mark)?);
@@ -237,10 +231,12 @@ SELECT {} FROM {} AS s
 fn on_conflict(target: &Target) -> Result<String> {
     let key = key_list(target)?;
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    let set = |column: &&Column| name(&column.name).map(|name| format!("{name} = EXCLUDED.{name}"));
-    let mut sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
-    let mut differs =
-        others.iter().map(|column| differs(column, "EXCLUDED")).collect::<Result<Vec<_>>>()?;
+    let (mut sets, mut differs) = (Vec::new(), Vec::new());
+    for column in others {
+        let name = name(&column.name)?;
+        sets.push(format!("{name} = EXCLUDED.{name}"));
+        differs.push(self::differs(column, &format!("EXCLUDED.{name}"))?);
+    }
     unmark(target, &mut sets, &mut differs)?;
     if sets.is_empty() {
         return Ok(format!("\nON CONFLICT ({key}) DO NOTHING"));

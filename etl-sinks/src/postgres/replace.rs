@@ -33,7 +33,7 @@ impl Replace {
     /// `Config` for bad names.
     pub fn new(target: &Target, stage: &Target) -> Result<Self> {
         let (table, stage) = (target.table.quoted()?, stage.table.quoted()?);
-        let from = From::Load(stage.clone());
+        let (from, target) = (From::Load(stage.clone()), &target.under_own_names()?);
         Ok(Self {
             empty: format!("TRUNCATE TABLE {stage}"),
             count: format!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use etl_core::ledger::{Ledger, RowCounts, RunCounts};
-use etl_core::sink::{Checkpoint, Counts, Lease, Phase};
+use etl_core::sink::{Checkpoint, Counts, Lease, Phase, Prepared};
 use etl_core::{Definition, Error, Position, Result};
 use etl_sql::postgres::plan;
 use etl_sql::postgres::quote::name;
@@ -146,6 +146,21 @@ SELECT {} AS now, {} AS success, {} AS horizon,
         micros("(told.finished_at - told.started_at)"),
         micros("c.updated_at"),
     ))
+}
+
+/// The prepared streams whose names begin with `$1`, with when each last ran.
+pub(super) fn streams_statement(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "SELECT c.pipeline, (SELECT (extract(epoch FROM max(r.started_at)) * 1000000)::bigint
+          FROM {schema}.run AS r WHERE r.pipeline = c.pipeline AND r.outcome <> 'skipped') AS started
+  FROM {schema}.checkpoint AS c WHERE left(c.pipeline, length($1)) = $1"
+    ))
+}
+
+/// One of those rows.
+pub(super) fn prepared(row: &PgRow) -> Result<Prepared> {
+    Ok(Prepared { name: value(row, "pipeline")?, last_run_micros: value(row, "started")? })
 }
 
 /// The figures of that row.

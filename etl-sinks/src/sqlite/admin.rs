@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use etl_core::connector::Finding;
 use etl_core::error::{Class, Result, ResultExt};
 use etl_core::ledger::Ledger;
-use etl_core::sink::{Checkpoint, SinkAdmin, StateChange, Statement};
+use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
 use etl_core::{Definition, Phase, Position, StreamSchema};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
 use etl_sql::sqlite::table::{self, get};
@@ -131,6 +131,18 @@ impl SinkAdmin for SqliteAdmin {
             return Ok(None);
         }
         ledger::read(&mut connection, &settings.name).await
+    }
+
+    async fn streams(&mut self) -> Result<Vec<Prepared>> {
+        let settings = &self.settings;
+        if !settings.config.path.is_file() {
+            return Ok(Vec::new());
+        }
+        let mut connection = connect(&settings.config, Access::Read, BUSY_TIMEOUT).await?;
+        if !has_state(&mut connection).await? {
+            return Ok(Vec::new());
+        }
+        ledger::streams(&mut connection, &siblings(&settings.name)).await
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

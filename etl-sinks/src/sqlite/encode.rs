@@ -10,6 +10,7 @@ use arrow::datatypes::{
     Int64Type, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use etl_core::Changes;
+use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
 use etl_core::schema::{meta, meta_number};
 use etl_sql::sqlite::text;
@@ -29,7 +30,7 @@ struct Column<'a> {
     name: &'a str,
     key: bool,
     nullable: bool,
-    null_specials: bool,
+    on_special: OnSpecial,
     values: Values<'a>,
     array: &'a ArrayRef,
 }
@@ -69,8 +70,9 @@ enum Value<'a> {
 
 /// Why a value has no form in the file.
 enum Refused {
-    /// It is none that another column's type could hold either: NaN, a date out of range.
-    Special(&'static str),
+    /// It is none that another column's type could hold either: NaN, a date out of range; and the
+    /// nearest that is one.
+    Special(&'static str, Option<Value<'static>>),
     /// It is too long, or not allowed.
     Other(String),
 }
@@ -89,7 +91,7 @@ impl<'a> Rows<'a> {
                 name: field.name(),
                 key,
                 nullable: field.is_nullable() && !key,
-                null_specials: target.null_specials,
+                on_special: target.config.special_at_target(field.name()),
                 values: Values::of(field, array)?,
                 array,
             });
@@ -172,12 +174,18 @@ impl<'a> Column<'a> {
         }
         match self.values.get(index) {
             Ok(value) => Ok(value),
-            Err(Refused::Special(why)) if self.null_specials => {
-                self.null(&format!("{why}, and the column may not be NULL instead"))
-            }
-            Err(Refused::Special(why)) => {
-                Err(format!("{why}; correct the row, or set on_special: null"))
-            }
+            Err(Refused::Special(why, nearest)) => match (self.on_special, nearest) {
+                (OnSpecial::Null, _) => {
+                    self.null(&format!("{why}, and the column may not be NULL instead"))
+                }
+                (OnSpecial::Clamp, Some(nearest)) => Ok(nearest),
+                (OnSpecial::Clamp, None) => {
+                    Err(format!("{why}, and no value is near to it; correct the row"))
+                }
+                (OnSpecial::Fail, _) => {
+                    Err(format!("{why}; correct the row, or set on_special: null or clamp"))
+                }
+            },
             Err(Refused::Other(why)) => Err(why),
         }
     }
@@ -224,7 +232,7 @@ impl<'a> Values<'a> {
     }
 
     fn get(&self, index: usize) -> Result<Value<'a>, Refused> {
-        let range = || Refused::Special("the time is outside of the years 1 to 9999");
+        let range = || Refused::Special("the time is outside of the years 1 to 9999", None);
         Ok(match self {
             Self::Int16(array) => Value::Integer(array.value(index).into()),
             Self::Int32(array) => Value::Integer(array.value(index).into()),
@@ -256,7 +264,7 @@ impl<'a> Values<'a> {
             }
             Self::Time(array) => text::time(array.value(index))
                 .map(Value::Text)
-                .ok_or(Refused::Special("the time of day is outside of 00:00 to 23:59"))?,
+                .ok_or(Refused::Special("the time of day is outside of 00:00 to 23:59", None))?,
         })
     }
 }
@@ -264,7 +272,11 @@ impl<'a> Values<'a> {
 fn real<'a>(value: f64) -> Result<Value<'a>, Refused> {
     // SQLite would keep NULL in its place, silently.
     if value.is_nan() {
-        return Err(Refused::Special("it is NaN, which SQLite cannot keep"));
+        return Err(Refused::Special("it is NaN, which SQLite cannot keep", None));
+    }
+    if value == 0.0 && value.is_sign_negative() {
+        let what = "it is -0.0, in whose place SQLite keeps 0.0";
+        return Err(Refused::Special(what, Some(Value::Real(0.0))));
     }
     Ok(Value::Real(value))
 }

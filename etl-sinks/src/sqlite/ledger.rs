@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use etl_core::error::Result;
 use etl_core::ledger::{Ledger, RowCounts, RunCounts};
+use etl_core::sink::Prepared;
 use etl_sql::sqlite::connect::now_micros;
 use etl_sql::sqlite::table::get;
 use etl_sql::sqlite::{error, text};
@@ -50,6 +51,27 @@ pub(super) async fn read(c: &mut SqliteConnection, name: &str) -> Result<Option<
         .await
         .map_err(|cause| error::classify(cause, DOING))?;
     row.as_ref().map(|row| figures(row, now)).transpose()
+}
+
+const STREAMS: &str = "\
+SELECT c.name, (SELECT started_at FROM etl_run AS r WHERE r.name = c.name AND r.outcome <> 'skipped'
+                 ORDER BY r.id DESC LIMIT 1) AS started
+  FROM etl_checkpoint AS c WHERE substr(c.name, 1, length(?1)) = ?1";
+
+/// The prepared streams whose names begin with `prefix`.
+pub(super) async fn streams(c: &mut SqliteConnection, prefix: &str) -> Result<Vec<Prepared>> {
+    const DOING: &str = "listing the pipeline's streams";
+    let rows = sqlx::query(STREAMS)
+        .bind(prefix)
+        .fetch_all(c)
+        .await
+        .map_err(|cause| error::classify(cause, DOING))?;
+    let stream = |row: &SqliteRow| -> Result<Prepared> {
+        let started: Option<String> = get(row, "started", DOING)?;
+        let last_run_micros = started.as_deref().and_then(text::parse_timestamp);
+        Ok(Prepared { name: get(row, "name", DOING)?, last_run_micros })
+    };
+    rows.iter().map(stream).collect()
 }
 
 fn figures(row: &SqliteRow, now: i64) -> Result<Ledger> {

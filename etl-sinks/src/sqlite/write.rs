@@ -1,6 +1,7 @@
 //! Rows into the file: through a temporary stage table and three statements, or appended.
 
 use etl_core::StreamSchema;
+use etl_core::connector::StreamConfig;
 use etl_core::error::{Error, Result};
 use etl_core::sink::Counts;
 use etl_sql::sqlite::{error, quote, types};
@@ -25,7 +26,7 @@ pub(super) struct Target {
     /// `pipeline/stream`, for messages.
     pub(super) name: String,
     pub(super) schema: StreamSchema,
-    pub(super) null_specials: bool,
+    pub(super) config: StreamConfig,
     create_stage: String,
     /// Removes rows that left, or marks them.
     leave: String,
@@ -65,8 +66,7 @@ impl Target {
         Ok(Self {
             name: schema.name.clone(),
             schema: schema.clone(),
-            null_specials: settings.stream.config.on_special
-                == etl_core::connector::OnSpecial::Null,
+            config: settings.stream.config.clone(),
             create_stage: format!(
                 "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {staging}, PRIMARY KEY \
                  ({key_stage})) WITHOUT ROWID"

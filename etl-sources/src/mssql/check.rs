@@ -107,7 +107,7 @@ pub(super) async fn sight(
             ),
             Err(error) => return Err(error),
         },
-        (_, Safety::Horizon) => match horizon::blindness(connection).await? {
+        (_, Safety::Horizon | Safety::Xid8) => match horizon::blindness(connection).await? {
             Some(error) => Requirement::refused(error.class(), "horizon", error.to_string()),
             None => Requirement::good("horizon", "this login sees the open transactions"),
         },
@@ -120,7 +120,7 @@ pub(super) async fn sight(
 
 /// Looks at the table, as far as the catalog tells.
 pub(super) fn table(stream: &Stream, table: &Table) -> Vec<Requirement> {
-    let name = &stream.name;
+    let name = stream.table();
     let mut found = vec![Requirement::refuse_unless(
         table.kind == "U",
         "table",
@@ -137,7 +137,7 @@ pub(super) fn table(stream: &Stream, table: &Table) -> Vec<Requirement> {
 }
 
 fn rights(stream: &Stream, table: &Table) -> Vec<Requirement> {
-    let name = &stream.name;
+    let name = stream.table();
     let selected = |test: &dyn Fn(&Column) -> bool| -> Option<String> {
         let columns = stream.config.select.iter().filter_map(|name| table.column(name));
         let names: Vec<_> = columns.filter(|c| test(c)).map(|c| c.name.as_str()).collect();
@@ -207,7 +207,7 @@ fn cursor(stream: &Stream, table: &Table) -> Vec<Requirement> {
         return vec![Requirement::refused(
             Class::Schema,
             "cursor",
-            format!("{} has no column {}", stream.name, config.column),
+            format!("{} has no column {}", stream.table(), config.column),
         )];
     };
     let kind = match plan::kind(stream, column) {
@@ -248,7 +248,7 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
             "cursor on insert",
             format!(
                 "the default of {name} is hidden from this login: GRANT VIEW DEFINITION ON {}",
-                stream.name
+                stream.table()
             ),
         )
     } else {
@@ -271,7 +271,7 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
             "no enabled trigger runs with every UPDATE of {}, so that a changed row would not be \
              seen: create one that sets {name} to SYSUTCDATETIME(), or use a rowversion column, or \
              set_by: application with safety: {{ lookback: 10m }}",
-            stream.name
+            stream.table()
         ),
     );
     vec![on_insert, on_update]
@@ -307,7 +307,7 @@ fn index(stream: &Stream, table: &Table) -> Requirement {
             format!(
                 "no index begins with {column}, so that each run reads the whole table: CREATE \
                  INDEX … ON {} ({column}, {}), or accept it with cursor.unindexed: true",
-                stream.name,
+                stream.table(),
                 stream.config.primary_key.join(", ")
             ),
         )

@@ -15,6 +15,7 @@
 //! the next sweep; nothing is lost or stays wrong. In `append` mode a mixture would stay, so that
 //! `append` is refused there.
 
+pub mod catalog;
 mod check;
 mod config;
 mod plan;
@@ -26,10 +27,14 @@ mod sweep;
 
 use std::sync::Arc;
 
+use etl_core::catalog::Catalog;
 use etl_core::connector::{self, SourceConnector, Stream};
 use etl_core::error::Result;
 use etl_core::source::Source;
+use etl_sql::mssql::quote::TableName;
 use serde_json::Value;
+
+use catalog::MssqlCatalog;
 
 pub use config::MssqlSourceConfig;
 pub use plan::Plan;
@@ -37,10 +42,20 @@ pub use position::Place;
 pub use source::MssqlSource;
 
 /// The registry's line.
-pub const CONNECTOR: SourceConnector =
-    SourceConnector { kind: "mssql", build, schema: || schemars::schema_for!(MssqlSourceConfig) };
+pub const CONNECTOR: SourceConnector = SourceConnector {
+    kind: "mssql",
+    build,
+    catalog,
+    object: |text| Ok(TableName::parse(text)?.into()),
+    schema: || schemars::schema_for!(MssqlSourceConfig),
+};
 
 fn build(section: &Value, stream: &Stream) -> Result<Arc<dyn Source>> {
     let config: MssqlSourceConfig = connector::section("source", section)?;
     Ok(Arc::new(MssqlSource::new(config, stream)?))
+}
+
+fn catalog(section: &Value, pipeline: &str) -> Result<Box<dyn Catalog>> {
+    let config: MssqlSourceConfig = connector::section("source", section)?;
+    Ok(Box::new(MssqlCatalog { connect: config.connect(pipeline)? }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use etl_core::connector::{FilterExit, Mode, Safety, SetBy, Stream};
 use etl_core::error::{Error, Result};
 use etl_core::predicate::{Booleans, Dialect, Predicate};
@@ -62,6 +62,16 @@ impl Plan {
         }
         let place = |name: &String| schema.index_of(name).map_err(Error::from);
         let cursor = table.column(&config.cursor.column);
+        if config
+            .declared(&config.cursor.column)?
+            .is_some_and(|kind| kind.arrow() == DataType::Utf8)
+        {
+            return Err(Error::config(format!(
+                "columns.{}: the cursor cannot be read as a text; declare a time, or take the \
+                 declaration out",
+                config.cursor.column
+            )));
+        }
         Ok(Self {
             identity: database.identity.clone(),
             reading: database.reading,
@@ -104,13 +114,13 @@ impl Plan {
             return Err(Error::schema(format!(
                 "column {name} of {} changed while it was being read: it was {was} and is {is}; \
                  run again, after the target was made to fit",
-                stream.name
+                stream.table()
             )));
         }
         if table.object_id != self.object_id {
             return Err(Error::schema(format!(
                 "table {} was dropped and created anew while it was being read; run again",
-                stream.name
+                stream.table()
             )));
         }
         Ok(())
@@ -123,10 +133,7 @@ impl Plan {
             SetBy::Database => "database",
             SetBy::Application => "application",
         };
-        let safety = match config.cursor.safety {
-            Safety::Horizon => "horizon",
-            Safety::Lookback(_) => "lookback",
-        };
+        let safety = config.cursor.safety.as_str();
         let offset = config.cursor.utc_offset.as_deref().map(|text| format!(", offset {text}"));
         let mut definition = Definition::default()
             .with("source.database", &self.identity.database)
@@ -182,7 +189,7 @@ fn missing(name: &str, table: &Table, stream: &Stream) -> Error {
     let known: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     Error::schema(format!(
         "{} has no column {name}; it has {}. Correct select, letter by letter",
-        stream.name,
+        stream.table(),
         known.join(", ")
     ))
 }
@@ -218,7 +225,7 @@ pub(super) fn kind(stream: &Stream, column: &Column) -> Result<Cursor> {
             "cursor: column {name} is {declared}; a cursor is a rowversion, datetime2, \
              datetimeoffset or datetime. Best is ALTER TABLE {} ADD [row_version] rowversion, with \
              an index on it: the server sets it on every insert and update",
-            stream.name
+            stream.table()
         ))),
     }
 }

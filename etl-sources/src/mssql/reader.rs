@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use etl_core::batch::{Batch, BatchLimits, Progress};
 use etl_core::connector::Stream;
-use etl_core::error::{Error, Result};
+use etl_core::error::{Class, Error, Result};
 use etl_core::position::Position;
+use etl_sql::mssql::read::types::Wire;
 use etl_sql::mssql::read::{Cursor, Fault, Mark, Record, Rows};
 
 use super::plan::Plan;
@@ -31,9 +32,11 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
         let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
+        let on_special = plan.schema.fields().iter();
+        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
         let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
         Self {
-            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, stream.config.on_special),
+            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, on_special),
             limits,
             progress: Progress::default(),
             place,
@@ -122,17 +125,43 @@ impl Reader {
         Error::from(fault).context(format!("column {column} of the row with key {key}"))
     }
 
+    /// Says which row could not even be decoded: the one behind the last, by one of its texts.
+    pub(super) fn behind(&self, error: Error) -> Error {
+        if error.class() != Class::Data {
+            return error;
+        }
+        let texts = self.plan.columns.iter().filter(|mapped| mapped.wire == Wire::Text);
+        let texts: Vec<_> = texts.map(|mapped| mapped.field.name().as_str()).collect();
+        let texts = match texts.as_slice() {
+            [one] => format!("column {one}"),
+            more => format!("one of the columns {}", more.join(", ")),
+        };
+        let last = self.last.as_ref().map(|(_, key)| key.clone());
+        let resumed =
+            self.place.scan.as_ref().map(|(_, key)| key.iter().cloned().map(Some).collect());
+        let row = match last.or(resumed) {
+            Some(key) => format!("the row behind the one with key {}", self.key_text(&key)),
+            None => "the first row".to_owned(),
+        };
+        let cursor = self.column(self.plan.cursor);
+        error.context(format!("{texts} of {row}, in the order of {cursor} and the key"))
+    }
+
     fn column(&self, place: usize) -> &str {
         self.plan.columns.get(place).map_or("", |mapped| mapped.field.name())
     }
 
     /// `(id = 17)`, for messages.
     fn key_of(&self, record: &Record) -> String {
-        let part = |place: &usize| {
-            let text = record.text(*place);
+        let key: Vec<_> = self.plan.key.iter().map(|place| record.text(*place)).collect();
+        self.key_text(&key)
+    }
+
+    fn key_text(&self, key: &[Option<String>]) -> String {
+        let part = |(place, text): (&usize, &Option<String>)| {
             format!("{} = {}", self.column(*place), text.as_deref().unwrap_or("?"))
         };
-        let parts: Vec<_> = self.plan.key.iter().map(part).collect();
+        let parts: Vec<_> = self.plan.key.iter().zip(key).map(part).collect();
         format!("({})", parts.join(", "))
     }
 }

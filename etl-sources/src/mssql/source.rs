@@ -39,10 +39,11 @@ impl MssqlSource {
     pub fn new(config: MssqlSourceConfig, stream: &Stream) -> Result<Self> {
         let name = stream.full_name();
         stream.config.validate().context(|| &name)?;
+        stream.config.cursor.no_transaction_numbers("SQL Server").context(|| &name)?;
         utc_offset(stream).context(|| &name)?;
         Ok(Self {
             connect: config.connect(&stream.pipeline)?,
-            table: TableName::parse(&stream.name).context(|| &name)?,
+            table: TableName::parse(stream.table()).context(|| &name)?,
             predicate: predicate(stream).context(|| &name)?,
             stream: stream.clone(),
             plan: Mutex::new(None),

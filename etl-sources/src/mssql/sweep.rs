@@ -81,7 +81,10 @@ async fn settle(
     let config = &stream.config.cursor;
     let horizon = match (kind, config.safety) {
         (Cursor::Version, _) => horizon::versions(connection).await?,
-        (_, Safety::Horizon) => horizon::times(connection, kind, config.guard).await?,
+        // `Xid8` was refused when the source was built.
+        (_, Safety::Horizon | Safety::Xid8) => {
+            horizon::times(connection, kind, config.guard).await?
+        }
         (_, Safety::Lookback(lookback)) => horizon::lookback(connection, kind, lookback).await?,
     };
     if kind == Cursor::Version {
@@ -157,7 +160,7 @@ fn rows(
         };
         {
             let mut rows = connection.fetch(settings, &select, "reading rows").await?;
-            while let Some(record) = rows.next().await? {
+            while let Some(record) = rows.next().await.map_err(|error| reader.behind(error))? {
                 if reader.is_full(&record) {
                     yield reader.batch()?;
                 }

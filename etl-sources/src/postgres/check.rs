@@ -1,10 +1,16 @@
 //! What reading a table safely asks for, and whether it is there.
 
+mod clock;
+mod stamps;
+
 use etl_core::connector::{Finding, Safety, Stream};
 use etl_core::error::{Class, Error, Result};
 use etl_sql::postgres::catalog::{Column, Table};
 use etl_sql::postgres::horizon::Sight;
 use sqlx::postgres::PgConnection;
+
+use clock::is_server_clock;
+pub(super) use stamps::stamps;
 
 /// Something that was looked at.
 pub(super) struct Requirement {
@@ -62,10 +68,12 @@ pub(super) async fn server(
     if found.is_empty() {
         found.push(Requirement::good(
             "horizon",
-            if needs_horizon {
-                "a primary, whose open transactions this role sees"
-            } else {
-                "a primary; open transactions are not looked at (cursor.safety: lookback)"
+            match stream.config.cursor.safety {
+                Safety::Horizon => "a primary, whose open transactions this role sees",
+                Safety::Lookback(_) => {
+                    "a primary; open transactions are not looked at (cursor.safety: lookback)"
+                }
+                Safety::Xid8 => "a primary; each snapshot says which transactions have ended",
             },
         ));
     }
@@ -82,7 +90,7 @@ pub(super) fn table(stream: &Stream, table: &Table) -> Vec<Requirement> {
 }
 
 fn kind(stream: &Stream, table: &Table) -> Requirement {
-    let name = &stream.name;
+    let name = stream.table();
     let what = match table.kind.as_str() {
         "r" | "p" => None,
         "v" => Some("a view"),
@@ -111,7 +119,7 @@ fn kind(stream: &Stream, table: &Table) -> Requirement {
 }
 
 fn rights(stream: &Stream, table: &Table) -> Vec<Requirement> {
-    let name = &stream.name;
+    let name = stream.table();
     let schema = name.split_once('.').map_or("public", |(schema, _)| schema);
     let mut found = Vec::new();
     if !table.schema_usable {
@@ -178,10 +186,16 @@ fn key(stream: &Stream, table: &Table) -> Requirement {
 fn cursor(stream: &Stream, table: &Table) -> Vec<Requirement> {
     let config = &stream.config.cursor;
     let Some(column) = table.column(&config.column) else {
+        let advice = match config.safety {
+            Safety::Xid8 => {
+                format!(". As its owner: {}", stamps::remedy(stream, stamps::Column::Missing))
+            }
+            _ => String::new(),
+        };
         return vec![Requirement::refused(
             Class::Schema,
             "cursor",
-            format!("{} has no column {}", stream.name, config.column),
+            format!("{} has no column {}{advice}", stream.table(), config.column),
         )];
     };
     let mut found = vec![Requirement::refuse_unless(
@@ -226,7 +240,7 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
                 "no enabled row trigger runs before every UPDATE of {}, so that a changed row \
                  would not be seen: create one that sets {name} to now(), or use set_by: \
                  application with safety: {{ lookback: 10m }}",
-                stream.name
+                stream.table()
             ),
         ),
     ];
@@ -237,61 +251,11 @@ fn set_by_database(stream: &Stream, table: &Table, column: &Column) -> Vec<Requi
             format!(
                 "a logical subscription writes into {} and carries another server's times: use \
                  set_by: application with safety: {{ lookback: 10m }}",
-                stream.name
+                stream.table()
             ),
         ));
     }
     found
-}
-
-/// Whether a default is the server's clock, at or after the start of the transaction, without
-/// arithmetic on it.
-fn is_server_clock(default: &str) -> bool {
-    let mut text = default.to_ascii_lowercase();
-    while let Some(inner) = unwrapped(&text) {
-        text = inner.to_owned();
-    }
-    // A precision, as in current_timestamp(3).
-    let name = text.split_once('(').map_or(text.as_str(), |(name, _)| name);
-    let precise = text.strip_prefix(name).is_some_and(|rest| {
-        let digits = rest.trim_matches(['(', ')']);
-        rest.len() <= 3 && digits.chars().all(|c| c.is_ascii_digit())
-    });
-    precise
-        && matches!(
-            name,
-            "now"
-                | "clock_timestamp"
-                | "transaction_timestamp"
-                | "statement_timestamp"
-                | "current_timestamp"
-                | "localtimestamp"
-        )
-}
-
-/// The expression inside of parentheses, a cast, or a change of time zone.
-fn unwrapped(text: &str) -> Option<&str> {
-    let inside = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-    // Not the outer pair in `(a) + (b)`.
-    let inside = inside.filter(|inner| {
-        let mut depth = 0_i32;
-        inner.chars().all(|c| {
-            depth += i32::from(c == '(') - i32::from(c == ')');
-            depth >= 0
-        })
-    });
-    let zone = |zone: &str| zone.starts_with('\'') && !zone.contains([')', ',']);
-    let cast = |kind: &str| kind.starts_with("timestamp") && !kind.contains(['+', '-']);
-    inside
-        .or_else(|| text.rsplit_once("::").filter(|(_, kind)| cast(kind)).map(|(inner, _)| inner))
-        .or_else(|| {
-            text.rsplit_once(" at time zone ").filter(|(_, to)| zone(to)).map(|(inner, _)| inner)
-        })
-        .or_else(|| {
-            let (to, inner) =
-                text.strip_prefix("timezone(")?.strip_suffix(')')?.split_once(", ")?;
-            zone(to).then_some(inner)
-        })
 }
 
 fn index(stream: &Stream, table: &Table) -> Requirement {
@@ -310,42 +274,10 @@ fn index(stream: &Stream, table: &Table) -> Requirement {
             format!(
                 "no index begins with {column}, so that each run reads the whole table: CREATE \
                  INDEX CONCURRENTLY ON {} ({column}, {}), or accept it with cursor.unindexed: true",
-                stream.name,
+                stream.table(),
                 stream.config.primary_key.join(", ")
             ),
         )
     };
     Requirement { finding, refusal: None }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_server_clock;
-
-    #[test]
-    fn a_default_is_the_servers_clock_or_not() {
-        for clock in [
-            "now()",
-            "CURRENT_TIMESTAMP",
-            "CURRENT_TIMESTAMP(3)",
-            "clock_timestamp()",
-            "(now())::timestamp without time zone",
-            "LOCALTIMESTAMP",
-            "timezone('utc'::text, now())",
-            "(now() AT TIME ZONE 'utc'::text)",
-            "statement_timestamp()",
-        ] {
-            assert!(is_server_clock(clock), "{clock}");
-        }
-        for other in [
-            "'2024-01-01 00:00:00+00'::timestamp with time zone",
-            "(now() - '01:00:00'::interval)",
-            "timezone('utc'::text, (now() - '01:00:00'::interval))",
-            "my_clock()",
-            "nowhere()",
-            "date_trunc('day'::text, now())",
-        ] {
-            assert!(!is_server_clock(other), "{other}");
-        }
-    }
 }

@@ -14,6 +14,8 @@ use etl_sql::postgres::types::{self, Fit, Mapped, Wire};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row};
 
+use super::mark::Kind;
+
 /// A stream's columns, key, cursor and filter, resolved.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -25,8 +27,8 @@ pub(super) struct Plan {
     pub(super) key: Vec<usize>,
     /// Place of the cursor in `columns`.
     pub(super) cursor: usize,
-    /// What to add to a cursor's value to get UTC, in microseconds.
-    pub(super) cursor_to_utc: i64,
+    /// What the cursor's values are.
+    pub(super) kind: Kind,
     /// The filter as SQL.
     pub(super) filter: Option<String>,
     pub(super) exit: FilterExit,
@@ -68,13 +70,20 @@ impl Plan {
         }
         let place = |name: &String| schema.index_of(name).map_err(Error::from);
         let cursor = place(&config.cursor.column)?;
-        let wire = columns.get(cursor).map(|mapped| mapped.wire);
+        let kind = kind(stream, columns.get(cursor).map(|mapped| mapped.wire))?;
+        if kind == Kind::Xid && !identity.is_known() {
+            return Err(Error::permission(
+                "the server does not tell its system identifier to this role, and on another \
+                 server, such as a restored copy, transaction numbers mean nothing: GRANT EXECUTE \
+                 ON FUNCTION pg_control_system(), pg_control_checkpoint()",
+            ));
+        }
         Ok(Self {
             identity,
             oid: table.oid,
             key: config.primary_key.iter().map(place).collect::<Result<_>>()?,
             cursor,
-            cursor_to_utc: cursor_to_utc(stream, wire)?,
+            kind,
             filter: predicate.map(render).transpose()?,
             exit: config.filter_exit(),
             fingerprint: fingerprint(table, &config.select),
@@ -95,13 +104,13 @@ impl Plan {
             return Err(Error::schema(format!(
                 "column {name} of {} changed while it was being read: it was {was} and is {is}; \
                  run again, after the target was made to fit",
-                stream.name
+                stream.table()
             )));
         }
         if table.oid != self.oid {
             return Err(Error::schema(format!(
                 "table {} was dropped and created anew while it was being read; run again",
-                stream.name
+                stream.table()
             )));
         }
         Ok(())
@@ -114,10 +123,7 @@ impl Plan {
             SetBy::Database => "database",
             SetBy::Application => "application",
         };
-        let safety = match config.cursor.safety {
-            Safety::Horizon => "horizon",
-            Safety::Lookback(_) => "lookback",
-        };
+        let safety = config.cursor.safety.as_str();
         let offset = config.cursor.utc_offset.as_deref().map(|text| format!(", offset {text}"));
         let mut definition = Definition::default()
             .with("source.system", &self.identity.system)
@@ -135,6 +141,10 @@ impl Plan {
             )
             .with("source.where", config.filter.as_deref().unwrap_or("nothing"))
             .with("source.on_filter_exit", self.exit.as_str());
+        if self.kind == Kind::Xid {
+            // A table that was restored from a dump has old numbers in it.
+            definition = definition.with("source.oid", self.oid);
+        }
         for (column, shape) in &self.fingerprint {
             let declared = config.columns.get(column).map(|text| format!(" as {text}"));
             definition = definition.with(
@@ -174,20 +184,29 @@ fn missing(name: &str, table: &Table, stream: &Stream) -> Error {
     let known: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
     Error::schema(format!(
         "{} has no column {name}; it has {}. Correct select, letter by letter",
-        stream.name,
+        stream.table(),
         known.join(", ")
     ))
 }
 
-fn cursor_to_utc(stream: &Stream, wire: Option<Wire>) -> Result<i64> {
+fn kind(stream: &Stream, wire: Option<Wire>) -> Result<Kind> {
     let cursor = &stream.config.cursor;
     let column = &cursor.column;
+    if wire == Some(Wire::Xid8) {
+        return match cursor.safety {
+            Safety::Xid8 => Ok(Kind::Xid),
+            _ => Err(Error::config(format!(
+                "cursor: column {column} is an xid8, a transaction's number and no time; use \
+                 cursor.safety: xid8"
+            ))),
+        };
+    }
     match (wire, super::source::utc_offset(stream)?) {
-        (Some(Wire::TimestampTz), None) => Ok(0),
+        (Some(Wire::TimestampTz), None) => Ok(Kind::Time { to_utc: 0 }),
         (Some(Wire::TimestampTz), Some(_)) => Err(Error::config(format!(
             "cursor.utc_offset: column {column} is timestamptz and has its own; take it out"
         ))),
-        (Some(Wire::Timestamp), Some(offset)) => Ok(-offset),
+        (Some(Wire::Timestamp), Some(offset)) => Ok(Kind::Time { to_utc: -offset }),
         (Some(Wire::Timestamp), None) => Err(Error::config(format!(
             "cursor: column {column} is a timestamp without time zone; say which one it is meant \
              in, for example cursor.utc_offset: \"+00:00\", or make it timestamptz"
@@ -218,7 +237,7 @@ async fn observed(
 ) -> Result<String> {
     let doing = format!("looking at the numbers of column {}", column.name);
     let name = quote::name(&column.name)?;
-    let table = TableName::parse(&stream.name)?.quoted()?;
+    let table = TableName::parse(stream.table())?.quoted()?;
     let sql = format!(
         "SELECT max(length(trunc(abs({name}))::text)), max(scale(trim_scale({name}))) FROM {table} \
          WHERE {name}::text NOT IN ('NaN', 'Infinity', '-Infinity')"

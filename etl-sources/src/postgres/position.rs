@@ -1,41 +1,10 @@
 //! Where a sweep stands.
 
-use std::fmt;
-
 use etl_core::error::{Error, Result};
 use etl_core::position::Position;
-use etl_sql::postgres::copy::{timestamp_micros, timestamp_text};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-/// A point in time, in microseconds since 1970 UTC; `2024-02-29T10:00:00.123456Z` in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Instant(pub i64);
-
-impl fmt::Display for Instant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match timestamp_text(self.0) {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{} microseconds since 1970", self.0),
-        }
-    }
-}
-
-impl Serialize for Instant {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = timestamp_text(self.0)
-            .ok_or_else(|| serde::ser::Error::custom("an instant outside the years 1 to 9999"))?;
-        serializer.serialize_str(&text)
-    }
-}
-
-impl<'de> Deserialize<'de> for Instant {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        timestamp_micros(&text).map(Self).ok_or_else(|| {
-            serde::de::Error::custom("an instant is written as 2024-02-29T10:00:00.123456Z")
-        })
-    }
-}
+use super::mark::{Kind, Mark};
 
 /// The version of [`Place`]'s JSON.
 const VERSION: u8 = 1;
@@ -51,16 +20,23 @@ pub struct Place {
     /// The server's timeline, for people.
     pub timeline: String,
     /// The next sweep reads what is not below this. Never goes back.
-    pub low: Option<Instant>,
+    pub low: Option<Mark>,
     /// The horizon of the sweep that is going on, or of the last one. `None` if none was known.
-    pub h: Option<Instant>,
+    pub h: Option<Mark>,
     /// The greatest cursor that a completed sweep has read; only counts what is read again.
-    pub high: Option<Instant>,
+    pub high: Option<Mark>,
     /// The last row that the sweep going on has read, cursor and key; `None` between sweeps.
-    pub scan: Option<(Instant, Vec<String>)>,
+    pub scan: Option<(Mark, Vec<String>)>,
     /// How many rows above `h` the sweep going on has delivered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub above: u64,
+    /// With transaction numbers: up to which time everything committed is below `h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Mark>,
+    /// With transaction numbers: a number, and a time by which only lesser ones were committed.
+    /// Once `h` has reached the number, that time becomes `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<(Mark, Mark)>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -81,26 +57,51 @@ impl Place {
             high: None,
             scan: None,
             above: 0,
+            at: None,
+            next: None,
         }
     }
 
     /// The place that a position holds.
     ///
     /// # Errors
-    /// `Config` if it is of another source, of a newer version, or of another key.
-    pub fn decode(position: Option<&Position>, key_columns: usize) -> Result<Self> {
+    /// `Config` if it is of another source or of a newer version.
+    pub fn decode(position: Option<&Position>) -> Result<Self> {
         let Some(position) = position else {
             return Ok(Self::start());
         };
         let place: Self = position.decode()?;
-        let fits = place.scan.as_ref().is_none_or(|(_, key)| key.len() == key_columns);
-        if place.v != VERSION || !fits {
-            return Err(Error::config(format!(
-                "the stored position {position} is of another version or another key: run with \
-                 --full-refresh, or set another with `state set`"
-            )));
+        if place.v == VERSION { Ok(place) } else { Err(Self::other(position.as_str())) }
+    }
+
+    /// Makes sure that it belongs to a stream with this cursor and so many key columns.
+    ///
+    /// # Errors
+    /// `Config` if it does not.
+    pub fn fits(&self, kind: Kind, key_columns: usize) -> Result<()> {
+        let key = self.scan.as_ref().is_none_or(|(_, key)| key.len() == key_columns);
+        let scan = self.scan.as_ref().map(|(mark, _)| *mark);
+        let marks = [self.low, self.h, self.high, scan];
+        if key && marks.into_iter().flatten().all(|mark| kind.has(mark)) {
+            return Ok(());
         }
-        Ok(place)
+        Err(Self::other(&serde_json::to_string(self).unwrap_or_default()))
+    }
+
+    fn other(text: &str) -> Error {
+        Error::config(format!(
+            "the stored position {text} is of another version, another cursor or another key: run \
+             with --full-refresh, or set another with `state set`"
+        ))
+    }
+
+    /// The time up to which everything committed is below `h`, microseconds since 1970.
+    #[must_use]
+    pub fn settled_micros(&self) -> Option<i64> {
+        match self.h? {
+            Mark::Xid(_) => self.at?.micros(),
+            time @ Mark::Instant(_) => time.micros(),
+        }
     }
 }
 
@@ -111,18 +112,43 @@ mod tests {
     #[test]
     fn a_position_is_read_back_as_it_was_written() {
         let place = Place {
-            low: Some(Instant(1_700_000_000_123_456)),
-            h: Some(Instant(1_700_000_100_000_000)),
-            scan: Some((Instant(1_700_000_000_000_001), vec!["O'Brien \\ \"x\"".to_owned()])),
+            low: Some(Mark::Instant(1_700_000_000_123_456)),
+            h: Some(Mark::Instant(1_700_000_100_000_000)),
+            scan: Some((Mark::Instant(1_700_000_000_000_001), vec!["O'Brien \\ \"x\"".to_owned()])),
             above: 3,
             ..Place::start()
         };
         let position = Position::encode(&place).unwrap();
         assert!(position.as_str().contains("2023-11-14T22:13:20.123456Z"), "{position}");
-        assert_eq!(Place::decode(Some(&position), 1).unwrap(), place);
-        assert!(Place::decode(Some(&position), 2).is_err(), "another key");
+        assert_eq!(Place::decode(Some(&position)).unwrap(), place);
+        let time = Kind::Time { to_utc: 0 };
+        assert!(place.fits(time, 1).is_ok());
+        assert!(place.fits(time, 2).is_err(), "another key");
+        assert!(place.fits(Kind::Xid, 1).is_err(), "another cursor");
         let newer = Position::from_text(position.as_str().replace("\"v\":1", "\"v\":2")).unwrap();
-        assert!(Place::decode(Some(&newer), 1).is_err());
-        assert_eq!(Place::decode(None, 1).unwrap(), Place::start());
+        assert!(Place::decode(Some(&newer)).is_err());
+        assert_eq!(Place::decode(None).unwrap(), Place::start());
+    }
+
+    #[test]
+    fn numbers_of_transactions_are_texts_that_lose_nothing() {
+        let place = Place {
+            low: Some(Mark::Xid(0)),
+            h: Some(Mark::Xid(u64::MAX)),
+            at: Some(Mark::Instant(1_700_000_000_123_456)),
+            next: Some((Mark::Xid(7), Mark::Instant(1_700_000_001_000_000))),
+            ..Place::start()
+        };
+        let position = Position::encode(&place).unwrap();
+        assert!(position.as_str().contains("\"h\":\"xid 18446744073709551615\""), "{position}");
+        assert_eq!(Place::decode(Some(&position)).unwrap(), place);
+        assert!(place.fits(Kind::Xid, 1).is_ok());
+        assert!(place.fits(Kind::Time { to_utc: 0 }, 1).is_err(), "another cursor");
+        assert_eq!(place.settled_micros(), Some(1_700_000_000_123_456));
+        for wrong in ["xid", "xid ", "xid -1", "xid +1", "xid 18446744073709551616", "7"] {
+            let text = position.as_str().replace("xid 0", wrong);
+            let position = Position::from_text(text).unwrap();
+            assert!(Place::decode(Some(&position)).is_err(), "{wrong}");
+        }
     }
 }

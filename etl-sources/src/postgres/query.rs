@@ -6,18 +6,18 @@ use etl_sql::postgres::copy::timestamp_text;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::types::{Mapped, Wire};
 
+use super::mark::{Kind, Mark};
 use super::plan::Plan;
-use super::position::Instant;
 
 /// The part of a table that a sweep reads.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bounds {
     /// From here on.
-    pub(super) low: Option<Instant>,
+    pub(super) low: Option<Mark>,
     /// Only below.
-    pub(super) below: Option<Instant>,
+    pub(super) below: Option<Mark>,
     /// Only behind this row, cursor and key.
-    pub(super) behind: Option<(Instant, Vec<String>)>,
+    pub(super) behind: Option<(Mark, Vec<String>)>,
 }
 
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
@@ -46,17 +46,17 @@ pub(super) fn copy(plan: &Plan, table: &TableName, bounds: &Bounds) -> Result<St
         conditions.push(format!("{name} IS NOT NULL"));
     }
     if let Some(low) = bounds.low {
-        conditions.push(format!("{name} >= {}", instant(plan, low)?));
+        conditions.push(format!("{name} >= {}", literal(plan, low)?));
     }
     if let Some(below) = bounds.below {
-        conditions.push(format!("{name} < {}", instant(plan, below)?));
+        conditions.push(format!("{name} < {}", literal(plan, below)?));
     }
     let keys = plan.key.iter().map(|place| column(plan, *place)).collect::<Result<Vec<_>>>()?;
     let mut order = vec![name];
     order.extend(keys.iter().map(|key| key.order()).collect::<Result<Vec<_>>>()?);
     let order = order.join(", ");
     if let Some((last, key)) = &bounds.behind {
-        let mut values = vec![instant(plan, *last)?];
+        let mut values = vec![literal(plan, *last)?];
         for (mapped, text) in keys.iter().zip(key) {
             values.push(mapped.literal(text)?);
         }
@@ -80,11 +80,17 @@ fn column(plan: &Plan, place: usize) -> Result<&Mapped> {
     plan.columns.get(place).ok_or_else(|| Error::internal("a plan lacks one of its columns"))
 }
 
-/// An instant as a literal of the cursor's type.
-fn instant(plan: &Plan, instant: Instant) -> Result<String> {
+/// A mark as a literal of the cursor's type.
+fn literal(plan: &Plan, mark: Mark) -> Result<String> {
     let cursor = column(plan, plan.cursor)?;
-    let text = timestamp_text(instant.0 - plan.cursor_to_utc)
-        .ok_or_else(|| Error::config("the position lies outside the years 1 to 9999"))?;
-    let text = if cursor.wire == Wire::Timestamp { text.trim_end_matches('Z') } else { &text };
-    cursor.literal(text)
+    match (plan.kind, mark) {
+        (Kind::Time { to_utc }, Mark::Instant(micros)) => {
+            let text = timestamp_text(micros - to_utc)
+                .ok_or_else(|| Error::config("the position lies outside the years 1 to 9999"))?;
+            let zoneless = cursor.wire == Wire::Timestamp;
+            cursor.literal(if zoneless { text.trim_end_matches('Z') } else { &text })
+        }
+        (Kind::Xid, Mark::Xid(number)) => cursor.literal(&number.to_string()),
+        _ => Err(Error::config(format!("the position's {mark} is none of the cursor's"))),
+    }
 }

@@ -6,10 +6,11 @@ use etl_core::batch::{Batch, BatchLimits, Progress};
 use etl_core::connector::Stream;
 use etl_core::error::{Error, Result};
 use etl_core::position::Position;
-use etl_sql::postgres::copy::{Fault, Frame, Rows, cursor_micros, text_of};
+use etl_sql::postgres::copy::{Fault, Frame, Rows, text_of};
 
+use super::mark::{Kind, Mark};
 use super::plan::Plan;
-use super::position::{Instant, Place};
+use super::position::Place;
 use super::query;
 
 /// Gathers rows; knows where the sweep stands.
@@ -21,8 +22,10 @@ pub(super) struct Reader {
     /// Where the sweep stood when it was begun or resumed, and how many rows above the horizon
     /// it has delivered.
     place: Place,
+    /// With transaction numbers: the least one that no row of this server can have.
+    given_out: Option<Mark>,
     /// The last row read since then: its cursor and the bytes of its key.
-    last: Option<(Instant, Vec<Vec<u8>>)>,
+    last: Option<(Mark, Vec<Vec<u8>>)>,
     max_reread: u64,
     settled_only: bool,
     tells_passing: bool,
@@ -31,18 +34,27 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
         let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
+        let on_special = plan.schema.fields().iter();
+        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
         let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
         Self {
-            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, stream.config.on_special),
+            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, on_special),
             limits,
             progress: Progress::default(),
             place,
+            given_out: None,
             last: None,
             max_reread: stream.config.max_reread(),
             settled_only: Plan::settled_only(stream),
             tells_passing: query::tells_passing(&plan),
             plan,
         }
+    }
+
+    /// The same, of rows whose cursors are below this mark; another is an error.
+    pub(super) fn below(mut self, given_out: Option<Mark>) -> Self {
+        self.given_out = given_out;
+        self
     }
 
     /// The number of fields that a row of the statement has.
@@ -93,8 +105,9 @@ impl Reader {
         let last = self.last.as_ref().map(|(cursor, _)| *cursor);
         let last = last.or(self.place.scan.as_ref().map(|(cursor, _)| *cursor));
         let settled = match (last, self.place.h) {
-            // Every row below the horizon was delivered, and none above it.
-            (_, h) if self.settled_only => h,
+            // Every row below the horizon was delivered; above it there was none, or the horizon
+            // is exact.
+            (_, h) if self.settled_only || self.plan.kind == Kind::Xid => h,
             (Some(last), Some(h)) => Some(last.min(h)),
             _ => None,
         };
@@ -114,20 +127,28 @@ impl Reader {
 
     fn take(&mut self) -> Result<Batch> {
         let mut progress = std::mem::take(&mut self.progress);
-        progress.horizon_micros = self.place.h.map(|h| h.0);
+        progress.horizon_micros = self.place.settled_micros();
         Ok(Batch { changes: self.rows.take()?, position: Position::encode(&self.place)?, progress })
     }
 
-    fn cursor_of(&self, frame: &Frame<'_>) -> Result<Instant> {
-        let micros = frame.field(self.plan.cursor).and_then(cursor_micros).ok_or_else(|| {
-            Error::data(format!(
-                "the cursor {} of the row with key {} is NULL, infinite, or outside the years 1 to \
-                 9999; correct it at the source",
-                self.column(self.plan.cursor),
-                self.key_of(frame)
-            ))
-        })?;
-        Ok(Instant(micros + self.plan.cursor_to_utc))
+    fn cursor_of(&self, frame: &Frame<'_>) -> Result<Mark> {
+        let mark = frame.field(self.plan.cursor).and_then(|bytes| self.plan.kind.read(bytes));
+        let wrong = match (mark, self.given_out) {
+            (None, _) => {
+                "is NULL, infinite, or outside the years 1 to 9999; correct it at the source"
+            }
+            (Some(mark), Some(given_out)) if mark >= given_out => {
+                "is a transaction's number that this server has not given out yet: the row was \
+                 written without the trigger, or is another server's. Update it at the source, so \
+                 that the trigger sets its number"
+            }
+            (Some(mark), _) => return Ok(mark),
+        };
+        Err(Error::data(format!(
+            "the cursor {} of the row with key {} {wrong}",
+            self.column(self.plan.cursor),
+            self.key_of(frame)
+        )))
     }
 
     fn explain(&self, frame: &Frame<'_>, fault: Fault) -> Error {

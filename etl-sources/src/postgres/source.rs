@@ -14,7 +14,7 @@ use etl_core::schema::StreamSchema;
 use etl_core::source::Source;
 use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::quote::TableName;
-use etl_sql::postgres::{Connect, failed, horizon};
+use etl_sql::postgres::{Connect, failed, horizon, xid8};
 use futures::stream::BoxStream;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor};
@@ -48,7 +48,7 @@ impl PostgresSource {
         utc_offset(stream).context(|| &name)?;
         Ok(Self {
             connect: config.connect(&stream.pipeline)?,
-            table: TableName::parse(&stream.name).context(|| &name)?,
+            table: TableName::parse(stream.table()).context(|| &name)?,
             predicate: predicate(stream).context(|| &name)?,
             stream: stream.clone(),
             silence: SILENCE,
@@ -148,8 +148,14 @@ impl PostgresSource {
         let mut findings = vec![Finding::good("connection", self.connect.place())];
         let server = check::server(&mut connection, &self.stream).await?;
         findings.extend(server.into_iter().map(|requirement| requirement.finding));
-        if self.stream.config.cursor.safety == Safety::Horizon {
-            findings.push(prepared(horizon::prepared(&mut connection).await?));
+        match self.stream.config.cursor.safety {
+            Safety::Horizon => {
+                findings.push(prepared(horizon::prepared(&mut connection).await?));
+            }
+            Safety::Xid8 if findings.iter().all(|finding| finding.ok) => {
+                findings.push(open_transactions(&xid8::seen(&mut connection).await?));
+            }
+            Safety::Xid8 | Safety::Lookback(_) => {}
         }
         let table = match Table::read(&mut connection, &self.table).await {
             Ok(table) => table,
@@ -159,6 +165,8 @@ impl PostgresSource {
             }
         };
         let of_table = check::table(&self.stream, &table);
+        let of_stamps = check::stamps(&mut connection, self, &table).await?;
+        let of_table: Vec<_> = of_table.into_iter().chain(of_stamps).collect();
         let readable = of_table.iter().all(|requirement| !requirement.finding.permission);
         findings.extend(of_table.into_iter().map(|requirement| requirement.finding));
         if readable {
@@ -181,6 +189,22 @@ fn prepared(count: i64) -> Finding {
                 "{count} now: until they are committed or rolled back the horizon stands still, \
                  and every run reads again what came after it"
             ),
+        },
+    )
+}
+
+fn open_transactions(seen: &xid8::Seen) -> Finding {
+    Finding::good(
+        "open transactions",
+        if seen.oldest == seen.next {
+            "none that wrote before others committed".to_owned()
+        } else {
+            format!(
+                "the oldest has number {}, others up to {} have ended: what is not below the \
+                 oldest is read again by every run until that ends",
+                seen.oldest,
+                seen.next.saturating_sub(1)
+            )
         },
     )
 }

@@ -1,7 +1,8 @@
 //! One pass over what changed.
 //!
 //! In this order, each step on its own: the checks, the horizon, the snapshot, the check that the
-//! table is still the one that was planned for, the rows. Any other order loses rows.
+//! table is still the one that was planned for, the rows. Any other order loses rows. The horizon
+//! of transaction numbers is the snapshot's own, and is looked at inside of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +14,20 @@ use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::copy::Frames;
+use etl_sql::postgres::failed;
 use etl_sql::postgres::watch::{Doing, Watched};
-use etl_sql::postgres::{failed, horizon};
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
 
-use super::check;
 use super::plan::Plan;
-use super::position::{Instant, Place};
+use super::position::Place;
 use super::query::{self, Bounds};
 use super::reader::Reader;
 use super::source::PostgresSource;
+use super::{check, settle};
 
 pub(super) async fn begin(
     source: &PostgresSource,
@@ -34,18 +35,29 @@ pub(super) async fn begin(
     limits: BatchLimits,
 ) -> Result<BoxStream<'static, Result<Batch>>> {
     let stream = &source.stream;
-    let mut place = Place::decode(after.as_ref(), stream.config.primary_key.len())?;
+    let mut place = Place::decode(after.as_ref())?;
     let mut connection = source.connect.open().await?;
     check::refusal(check::server(&mut connection, stream).await?)?;
+    let by_number = stream.config.cursor.safety == Safety::Xid8;
+    let noted = if by_number { Some(settle::note(&mut connection).await?) } else { None };
     let table = Table::read(&mut connection, &source.table).await?;
     check::refusal(check::table(stream, &table))?;
+    check::refusal(check::stamps(&mut connection, source, &table).await?)?;
     let plan = source.plan(&mut connection, &table).await?;
+    place.fits(plan.kind, plan.key.len())?;
     place.system.clone_from(&plan.identity.system);
     place.timeline.clone_from(&plan.identity.timeline);
 
-    let settled = settle(&mut connection, stream, &mut place).await?;
+    let mut given_out = None;
+    let settled = if let Some(noted) = noted {
+        open_snapshot(&mut connection, source, &plan).await?;
+        given_out = Some(settle::numbers(&mut connection, stream, noted, &mut place).await?);
+        true
+    } else {
+        settle::times(&mut connection, stream, &mut place).await?
+    };
     let bounds = bounds(stream, &place);
-    let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits);
+    let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits).below(given_out);
     if !settled && stream.config.mode == Mode::Replace {
         // Rows that are not read now would be deleted.
         return Err(Error::transient(
@@ -59,66 +71,15 @@ pub(super) async fn begin(
     let Some(bounds) = bounds else {
         return Ok(stream::iter([reader.end()]).boxed());
     };
-    open_snapshot(&mut connection, source, &plan).await?;
+    if !by_number {
+        open_snapshot(&mut connection, source, &plan).await?;
+    }
     let sql = query::copy(&plan, &source.table, &bounds)?;
     tracing::debug!(stream = stream.name, sql, "reading");
     let name = stream.full_name();
     let watched = Watched::new(&source.connect, &mut connection).await?;
     let rows = rows(connection, sql, reader, (watched, source.silence));
     Ok(rows.map(move |item| item.context(|| &name)).boxed())
-}
-
-/// Fixes the horizon of a sweep that begins; one that goes on keeps its own, because with a newer
-/// one it would step over what was written behind it meanwhile.
-///
-/// `false` if the server's clock went back: nothing can be said about what is settled.
-async fn settle(
-    connection: &mut PgConnection,
-    stream: &connector::Stream,
-    place: &mut Place,
-) -> Result<bool> {
-    let cursor = &stream.config.cursor;
-    let (clock, settled) = match cursor.safety {
-        Safety::Horizon if place.scan.is_none() => {
-            let horizon = horizon::horizon(connection, cursor.guard).await?;
-            warn_of_prepared(stream, horizon.prepared);
-            (horizon.clock, horizon.settled)
-        }
-        Safety::Horizon => (horizon::clock(connection).await?, None),
-        Safety::Lookback(lookback) => {
-            let clock = horizon::clock(connection).await?;
-            let lookback = i64::try_from(lookback.as_micros())
-                .map_err(|_| Error::config("cursor.safety.lookback: too long"))?;
-            (clock, Some(clock.saturating_sub(lookback)))
-        }
-    };
-    if place.h.is_some_and(|h| clock < h.0) {
-        tracing::warn!(
-            stream = stream.name,
-            clock = %Instant(clock),
-            horizon = ?place.h.map(|h| h.to_string()),
-            "the server's clock went back behind what was read: nothing is read until it has \
-             caught up. What was written since may lie behind the position; compare both sides, \
-             or run with --full-refresh"
-        );
-        return Ok(false);
-    }
-    if place.scan.is_none() {
-        place.h = place.h.max(settled.map(Instant));
-        place.above = 0;
-    }
-    Ok(true)
-}
-
-fn warn_of_prepared(stream: &connector::Stream, count: i64) {
-    if count > 0 {
-        tracing::warn!(
-            stream = stream.name,
-            count,
-            "prepared transactions keep the horizon where it is: commit or roll them back \
-             (pg_prepared_xacts); until then what is newer is read again by every run"
-        );
-    }
 }
 
 /// What to read; `None` if nothing may be read.

@@ -41,7 +41,8 @@ const LEAST_MARGIN: Duration = Duration::from_secs(2);
 /// As opening the file.
 pub(super) async fn probe(settings: &Settings) -> Result<Writers> {
     match settings.stream.config.cursor.safety {
-        Safety::Horizon => writers::probe(&settings.config).await,
+        // `Xid8` was refused when the source was built.
+        Safety::Horizon | Safety::Xid8 => writers::probe(&settings.config).await,
         Safety::Lookback(_) => Ok(Writers::Unknowable),
     }
 }
@@ -97,8 +98,8 @@ pub(super) async fn of_new_sweep(
     let now = now_micros(c).await?;
     let (proven, by_clock) = match (cursor.safety, writers) {
         (Safety::Lookback(overlap), _) => (Some(now - micros(overlap)), true),
-        (Safety::Horizon, Writers::None(locked)) => (Some(locked), true),
-        (Safety::Horizon, Writers::Active | Writers::Unknowable) => {
+        (_, Writers::None(locked)) => (Some(locked), true),
+        (_, Writers::Active | Writers::Unknowable) => {
             tracing::debug!(stream = settings.name, "no write lock: the newest row is the horizon");
             (newest.map(|(_, Moment(newest))| newest.min(now)), false)
         }

@@ -1,10 +1,13 @@
 //! Arrow rows into a staging table, by bulk load.
 
+use std::num::FpCategory;
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
 };
+use etl_core::connector::OnSpecial;
 use etl_core::{Changes, Error, Result};
 use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime2, DateTimeOffset, Time};
@@ -54,8 +57,8 @@ async fn run(
     doing: &str,
 ) -> Result<Connection> {
     let fail = |error: tiberius::error::Error| classify(&error, Phase::Repeatable, doing);
-    let names = stage_columns(target)?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = target.columns.iter().map(|column| column.staged.as_str());
+    let names: Vec<&str> = std::iter::once(DELETE_FLAG).chain(names).collect();
     let options = SqlBulkCopyOption::KeepNulls | SqlBulkCopyOption::TableLock;
     let columns = bound_columns(target, changes.records())?;
     let mut request = connection
@@ -126,22 +129,19 @@ async fn fill(
         parameters.push(Parameter(value));
     }
     let parameters: Vec<&dyn ToSql> = parameters.iter().map(|value| value as &dyn ToSql).collect();
-    let sql = fill_statement(table, target, column)?;
+    let sql = fill_statement(table, target, column);
     connection.query(&sql, &parameters, Phase::Repeatable, doing).await.map(drop)
 }
 
 /// Sets one column of one staged row: `@P1` the value, then the key.
-///
-/// # Errors
-/// `Config` for a bad name.
-pub fn fill_statement(table: &str, target: &Target, column: &Column) -> Result<String> {
-    let name = super::quote::name;
-    let key = target
+#[must_use]
+pub fn fill_statement(table: &str, target: &Target, column: &Column) -> String {
+    let key: Vec<_> = target
         .key()
         .enumerate()
-        .map(|(index, key)| Ok(format!("{} = @P{}", name(&key.name)?, index + 2)))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(format!("UPDATE {table} SET {} = @P1 WHERE {};", name(&column.name)?, key.join(" AND ")))
+        .map(|(index, key)| format!("{} = @P{}", key.staged, index + 2))
+        .collect();
+    format!("UPDATE {table} SET {} = @P1 WHERE {};", column.staged, key.join(" AND "))
 }
 
 struct Parameter(ColumnData<'static>);
@@ -152,20 +152,8 @@ impl ToSql for Parameter {
     }
 }
 
-/// The staging table's column names, quoted, the delete flag first.
-///
-/// # Errors
-/// `Config` for a bad name.
-pub fn stage_columns(target: &Target) -> Result<Vec<String>> {
-    let mut names = vec![format!("[{DELETE_FLAG}]")];
-    for column in &target.columns {
-        names.push(super::quote::name(&column.name)?);
-    }
-    Ok(names)
-}
-
-/// The staging table's first column.
-pub const DELETE_FLAG: &str = "__delete";
+/// The staging table's first column, quoted; the others are [`Column::staged`].
+pub const DELETE_FLAG: &str = "[is_delete]";
 
 type Bound<'a> = (&'a Column, &'a ArrayRef);
 
@@ -218,17 +206,54 @@ fn null(sql_type: SqlType) -> ColumnData<'static> {
     }
 }
 
+/// Why the target cannot store a value.
+enum Refused {
+    /// It has no form in SQL Server; and the nearest that has one.
+    Special(&'static str, Option<ColumnData<'static>>),
+    Other(String),
+}
+
+impl From<String> for Refused {
+    fn from(what: String) -> Self {
+        Self::Other(what)
+    }
+}
+
+impl From<&str> for Refused {
+    fn from(what: &str) -> Self {
+        Self::Other(what.to_owned())
+    }
+}
+
 /// A value as the staging table's column takes it, or why the target cannot store it.
 fn convert(
     column: &Column,
     array: &ArrayRef,
     row: usize,
 ) -> std::result::Result<ColumnData<'static>, String> {
+    match (plain(column, array, row), column.on_special) {
+        (Ok(value), _) => Ok(value),
+        (Err(Refused::Special(..)), OnSpecial::Null) if column.nullable => {
+            Ok(null(column.sql_type))
+        }
+        (Err(Refused::Special(_, Some(nearest))), OnSpecial::Clamp) => Ok(nearest),
+        (Err(Refused::Special(what, _)), _) => Err(format!(
+            "{what}, which SQL Server has no form for; correct it at the source, or see on_special"
+        )),
+        (Err(Refused::Other(what)), _) => Err(what),
+    }
+}
+
+fn plain(
+    column: &Column,
+    array: &ArrayRef,
+    row: usize,
+) -> std::result::Result<ColumnData<'static>, Refused> {
     if array.is_null(row) {
         return if column.nullable {
             Ok(null(column.sql_type))
         } else {
-            Err("it is NULL, and the target's column is NOT NULL".to_owned())
+            Err("it is NULL, and the target's column is NOT NULL".into())
         };
     }
     let sql_type = column.sql_type;
@@ -238,14 +263,12 @@ fn convert(
         }
         (SqlType::Int, _) => ColumnData::I32(Some(integer(array, row).and_then(narrow)?)),
         (SqlType::BigInt, _) => ColumnData::I64(Some(integer(array, row)?)),
-        (SqlType::Real, DataType::Float32) => {
-            ColumnData::F32(Some(finite(array.as_primitive::<Float32Type>().value(row))?))
+        (SqlType::Real, DataType::Float32) => real(array.as_primitive::<Float32Type>().value(row))?,
+        (SqlType::Float, DataType::Float32) => {
+            float(f64::from(array.as_primitive::<Float32Type>().value(row)))?
         }
-        (SqlType::Float, DataType::Float32) => ColumnData::F64(Some(f64::from(finite(
-            array.as_primitive::<Float32Type>().value(row),
-        )?))),
         (SqlType::Float, DataType::Float64) => {
-            ColumnData::F64(Some(finite(array.as_primitive::<Float64Type>().value(row))?))
+            float(array.as_primitive::<Float64Type>().value(row))?
         }
         (SqlType::Decimal(precision, scale), DataType::Decimal128(_, from)) => {
             let digits = array.as_primitive::<Decimal128Type>().value(row);
@@ -260,7 +283,8 @@ fn convert(
         (SqlType::VarBinary(limit), DataType::Binary) => {
             let bytes = array.as_binary::<i32>().value(row);
             if limit.is_some_and(|limit| bytes.len() > usize::from(limit)) {
-                return Err(format!("it has {} bytes, the column takes fewer", bytes.len()));
+                let what = format!("it has {} bytes, the column takes fewer", bytes.len());
+                return Err(what.into());
             }
             ColumnData::Binary(Some(bytes.to_vec().into()))
         }
@@ -284,7 +308,7 @@ fn convert(
             let bytes = array.as_fixed_size_binary().value(row);
             ColumnData::Guid(Some(Uuid::from_slice(bytes).map_err(|_| "it is no UUID")?))
         }
-        (wanted, found) => return Err(format!("{found} cannot become {wanted}")),
+        (wanted, found) => return Err(format!("{found} cannot become {wanted}").into()),
     })
 }
 
@@ -301,13 +325,43 @@ fn narrow(value: i64) -> std::result::Result<i32, String> {
     i32::try_from(value).map_err(|_| "it does not fit int".to_owned())
 }
 
-fn finite<T: Into<f64> + Copy>(value: T) -> std::result::Result<T, String> {
-    if value.into().is_finite() {
-        Ok(value)
-    } else {
-        Err("it is NaN or infinite, which SQL Server has no form for; see on_special".to_owned())
+/// The range of a type of floats as SQL Server documents it: 0, and from the least normal number to
+/// the greatest. Its own check of a database (DBCC CHECKDB with DATA_PURITY) takes others for
+/// damage.
+fn real(value: f32) -> std::result::Result<ColumnData<'static>, Refused> {
+    let special = |what, nearest: f32| {
+        Refused::Special(what, Some(ColumnData::F32(Some(nearest.copysign(value)))))
+    };
+    match value.classify() {
+        FpCategory::Normal | FpCategory::Zero => Ok(ColumnData::F32(Some(value))),
+        FpCategory::Subnormal if value.abs() < f32::MIN_POSITIVE / 2.0 => {
+            Err(special(SUBNORMAL, 0.0))
+        }
+        FpCategory::Subnormal => Err(special(SUBNORMAL, f32::MIN_POSITIVE)),
+        FpCategory::Infinite => Err(special(INFINITE, f32::MAX)),
+        FpCategory::Nan => Err(Refused::Special(NAN, None)),
     }
 }
+
+/// As [`real`].
+fn float(value: f64) -> std::result::Result<ColumnData<'static>, Refused> {
+    let special = |what, nearest: f64| {
+        Refused::Special(what, Some(ColumnData::F64(Some(nearest.copysign(value)))))
+    };
+    match value.classify() {
+        FpCategory::Normal | FpCategory::Zero => Ok(ColumnData::F64(Some(value))),
+        FpCategory::Subnormal if value.abs() < f64::MIN_POSITIVE / 2.0 => {
+            Err(special(SUBNORMAL, 0.0))
+        }
+        FpCategory::Subnormal => Err(special(SUBNORMAL, f64::MIN_POSITIVE)),
+        FpCategory::Infinite => Err(special(INFINITE, f64::MAX)),
+        FpCategory::Nan => Err(Refused::Special(NAN, None)),
+    }
+}
+
+const NAN: &str = "it is NaN";
+const INFINITE: &str = "it is infinite";
+const SUBNORMAL: &str = "it is a subnormal number, nearer to 0 than the least of its type";
 
 fn decimal(
     digits: i128,
@@ -357,7 +411,7 @@ fn date(days_since_1970: i64) -> std::result::Result<Date, String> {
     let days = days_since_1970 + EPOCH_DAYS;
     match u32::try_from(days) {
         Ok(days) if i64::from(days) <= LAST_DAY => Ok(Date::new(days)),
-        _ => Err("its date is before 0001-01-01 or after 9999-12-31; see on_special".to_owned()),
+        _ => Err("its date is before 0001-01-01 or after 9999-12-31".to_owned()),
     }
 }
 

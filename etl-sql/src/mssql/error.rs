@@ -281,6 +281,15 @@ const PERMISSION: &[u32] = &[
 /// A setting, such as a database that does not exist.
 const CONFIG: &[u32] = &[911, 2702, 3952, 15007, 15116, 15117];
 
+/// Whether an error's code says that the login itself was refused, whatever it wanted.
+#[must_use]
+pub fn is_refused_login(code: &str) -> bool {
+    code.parse().is_ok_and(|number: u32| REFUSED_LOGINS.contains(&number))
+}
+
+/// Of those: the login, and not what it wanted to do.
+const REFUSED_LOGINS: [u32; 7] = [18452, 18456, 18461, 18470, 18486, 18487, 18488];
+
 /// The class of a server's error by its number and severity.
 ///
 /// A severity of 20 or more means that the server ends the connection: whatever the number, a new

@@ -3,9 +3,10 @@
 
 use etl_core::Result;
 use etl_core::sink::Statement;
+use sha2::{Digest, Sha256};
 
 use super::error::own;
-use super::quote::{name, text};
+use super::quote::{MAX_NAME_UNITS, name, text};
 use super::target::{Column, MARK_TYPE, MAX_CLUSTERED_BYTES, Target};
 use super::types::BINARY_COLLATION;
 use crate::migration::Migration;
@@ -228,11 +229,23 @@ fn column_definition(column: &Column) -> Result<String> {
 fn primary_key(target: &Target) -> Result<String> {
     let kind =
         if target.key_bytes()? <= MAX_CLUSTERED_BYTES { "CLUSTERED" } else { "NONCLUSTERED" };
-    let constraint: String =
-        format!("pk_{}_{}", target.table.schema, target.table.table).chars().take(100).collect();
+    let constraint = format!("pk_{}_{}", target.table.schema, target.table.table);
     let columns =
         target.key().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?.join(", ");
-    Ok(format!("CONSTRAINT {} PRIMARY KEY {kind} ({columns})", name(&constraint)?))
+    let constraint = name(&fitting(&constraint))?;
+    Ok(format!("CONSTRAINT {constraint} PRIMARY KEY {kind} ({columns})"))
+}
+
+/// A name that may be too long: what is cut off stands there as a hash, so that two stay two.
+fn fitting(long: &str) -> String {
+    if long.encode_utf16().count() <= MAX_NAME_UNITS {
+        return long.to_owned();
+    }
+    // A character has at most two units.
+    let kept: String = long.chars().take(50).collect();
+    let hash = Sha256::digest(long.as_bytes());
+    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kept}_{hash}")
 }
 
 fn checkpoint_row(state_schema: &str, stream: &str) -> Result<Statement> {
@@ -316,4 +329,17 @@ pub fn rights(state_schema: &str, target: &Target) -> Result<Vec<(String, &'stat
         all.extend(needed.iter().map(|right| (format!("{schema}.[{object}]"), *right)));
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_and_stays_its_own() {
+        let long = |last: char| format!("pk_{}{last}", "🚚".repeat(127));
+        assert_eq!(fitting("pk_dbo_orders"), "pk_dbo_orders");
+        assert_ne!(fitting(&long('a')), fitting(&long('b')));
+        assert!(name(&fitting(&long('a'))).is_ok());
+    }
 }

@@ -1,6 +1,9 @@
 //! Names and texts in T-SQL. There is no other way to put either into a statement.
 
+use etl_core::catalog::ObjectName;
 use etl_core::{Error, Result};
+
+use crate::parts::split;
 
 /// The longest identifier, in UTF-16 code units (`sysname`).
 pub const MAX_NAME_UNITS: usize = 128;
@@ -14,7 +17,8 @@ pub fn name(name: &str) -> Result<String> {
     if units == 0 || units > MAX_NAME_UNITS || name.contains('\0') {
         return Err(Error::config(format!(
             "the name {name:?} cannot be used in SQL Server: {units} UTF-16 code units, allowed \
-             are 1 to {MAX_NAME_UNITS} without NUL"
+             are 1 to {MAX_NAME_UNITS} without NUL; a column gets another name with transforms: \
+             [{{ rename: {{ … }} }}]"
         )));
     }
     Ok(format!("[{}]", name.replace(']', "]]")))
@@ -46,7 +50,7 @@ impl TableName {
                 "\"{text}\" is not a table name: write schema.table, with [ ] around parts that hold a dot"
             ))
         };
-        let mut parts = split(text).ok_or_else(wrong)?;
+        let mut parts = split(text, '[', ']').ok_or_else(wrong)?;
         let table = parts.pop().ok_or_else(wrong)?;
         let schema = parts.pop().unwrap_or_else(|| "dbo".to_owned());
         if !parts.is_empty() {
@@ -54,6 +58,12 @@ impl TableName {
         }
         name(&schema)?;
         name(&table)?;
+        if table.starts_with('#') {
+            return Err(Error::config(format!(
+                "\"{text}\" is a temporary table, which is gone with its session; give the table \
+                 another name"
+            )));
+        }
         Ok(Self { schema, table })
     }
 
@@ -66,31 +76,17 @@ impl TableName {
     }
 }
 
-fn split(text: &str) -> Option<Vec<String>> {
-    let mut parts = Vec::new();
-    let mut rest = text.chars().peekable();
-    loop {
-        let mut part = String::new();
-        if rest.peek() == Some(&'[') {
-            rest.next();
-            loop {
-                match rest.next()? {
-                    ']' if rest.peek() == Some(&']') => part.push(rest.next()?),
-                    ']' => break,
-                    other => part.push(other),
-                }
-            }
-        } else {
-            while let Some(other) = rest.next_if(|c| *c != '.') {
-                part.push(other);
-            }
-        }
-        parts.push(part);
-        match rest.next() {
-            None => return Some(parts),
-            Some('.') => {}
-            Some(_) => return None,
-        }
+/// What two names have in common that are one name to a server. Most databases ignore the case of
+/// names, all ignore blanks at their ends.
+#[must_use]
+pub fn identity(name: &str) -> String {
+    name.trim_end_matches(' ').to_lowercase()
+}
+
+/// Most databases of SQL Server ignore case; whether one does is not known before it is asked.
+impl From<TableName> for ObjectName {
+    fn from(name: TableName) -> Self {
+        Self { schema: Some(name.schema), table: name.table, ignores_case: true }
     }
 }
 
@@ -104,7 +100,8 @@ mod tests {
         assert_eq!(read("orders"), "[dbo].[orders]");
         assert_eq!(read("sales.orders"), "[sales].[orders]");
         assert_eq!(read("[sa.les].[or]]ders]"), "[sa.les].[or]]ders]");
-        for wrong in ["", "a.b.c", "[a", "[a]b", ".t", "a."] {
+        assert_eq!(read("[[]]].o]r[d"), "[[]]].[o]]r[d]");
+        for wrong in ["", "a.b.c", "[a", "[a]b", ".t", "a.", "#t", "dbo.[##t]"] {
             assert!(TableName::parse(wrong).is_err(), "{wrong}");
         }
         assert!(TableName::parse(&"x".repeat(129)).is_err());

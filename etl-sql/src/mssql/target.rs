@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use etl_core::connector::{FilterExit, Mode, StreamConfig};
+use etl_core::connector::{FilterExit, Mode, OnSpecial, StreamConfig};
 use etl_core::schema::{StreamSchema, meta, meta_number};
 use etl_core::{Error, Result};
 
 use super::connect::{Connection, required, value};
 use super::error::Phase;
-use super::quote::{TableName, name};
+use super::quote::{TableName, identity, name};
 use super::types::{BINARY_COLLATION, SqlType};
 use crate::stage;
 
@@ -17,6 +17,9 @@ use crate::stage;
 pub struct Column {
     /// Its name, unquoted.
     pub name: String,
+    /// Its name in the staging table, which takes none from the stream: the driver refuses some,
+    /// `tempdb` may compare them in another way, and none may be that of a column of ours.
+    pub staged: String,
     /// Its type in the target.
     pub sql_type: SqlType,
     /// Whether the target takes NULL.
@@ -27,6 +30,8 @@ pub struct Column {
     pub collation: String,
     /// The greatest length that the stream declares for a text, in characters.
     pub max_chars: Option<u32>,
+    /// What becomes of a value that SQL Server has no form for.
+    pub on_special: OnSpecial,
 }
 
 /// A target table and how it is written.
@@ -58,20 +63,24 @@ impl Target {
             .schema
             .fields()
             .iter()
-            .map(|field| {
+            .enumerate()
+            .map(|(index, field)| {
                 name(field.name())?;
                 let key = schema.is_key(field.name());
                 Ok(Column {
                     name: field.name().clone(),
+                    staged: format!("[c{index}]"),
                     sql_type: SqlType::of(field)?,
                     nullable: field.is_nullable() && !key,
                     key,
                     collation: BINARY_COLLATION.to_owned(),
                     max_chars: meta_number(field, meta::MAX_CHARS),
+                    on_special: config.special_at_target(field.name()),
                 })
             })
             .collect::<Result<Vec<_>>>()
             .map_err(|error| error.context(&schema.name))?;
+        one_name_each(&columns).map_err(|error| error.context(&schema.name))?;
         let target = Self {
             stream: schema.name.clone(),
             table: TableName::parse(&config.object)?,
@@ -101,6 +110,18 @@ impl Target {
         name(&table.schema)?;
         let stage = Self { table, deletes: true, foreign_writers: false, ..self.clone() };
         Ok(Some(Arc::new(stage)))
+    }
+
+    /// The same for values that are staged under the columns' own names.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn under_own_names(&self) -> Result<Self> {
+        let mut target = self.clone();
+        for column in &mut target.columns {
+            column.staged = name(&column.name)?;
+        }
+        Ok(target)
     }
 
     /// The key's columns.
@@ -192,13 +213,13 @@ impl Target {
         doing: &str,
     ) -> Result<Option<String>> {
         let rows = connection.query(UNIQUE_KEYS, &[&table], Phase::Repeatable, doing).await?;
-        let mut wanted: Vec<_> = self.key().map(|column| column.name.to_lowercase()).collect();
+        let mut wanted: Vec<_> = self.key().map(|column| identity(&column.name)).collect();
         wanted.sort_unstable();
         let mut indexes: std::collections::BTreeMap<i32, Vec<String>> =
             std::collections::BTreeMap::new();
         for row in &rows {
             let column: &str = required(row, "column_name")?;
-            indexes.entry(required(row, "index_id")?).or_default().push(column.to_lowercase());
+            indexes.entry(required(row, "index_id")?).or_default().push(identity(column));
         }
         let matches = indexes.into_values().any(|mut columns| {
             columns.sort_unstable();
@@ -211,6 +232,22 @@ impl Target {
             )
         }))
     }
+}
+
+/// Refuses two columns whose names are one name to a server.
+fn one_name_each(columns: &[Column]) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    for column in columns {
+        if let Some(other) = names.insert(identity(&column.name), &column.name) {
+            return Err(Error::schema(format!(
+                "columns {other:?} and {:?} are one name to SQL Server, which ignores case and \
+                 blanks at the end; give one of them another name with transforms: [{{ rename: \
+                 {{ … }} }}]",
+                column.name
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// An index's key takes at most this many bytes; a clustered one 900.
@@ -266,9 +303,8 @@ impl CatalogColumn {
         })
     }
 
-    // Names are compared as most databases of SQL Server do: without case.
     fn is(&self, name: &str) -> bool {
-        self.name.to_lowercase() == name.to_lowercase()
+        identity(&self.name) == identity(name)
     }
 
     /// Takes over what the table says; gives what does not fit.
@@ -325,7 +361,11 @@ impl CatalogColumn {
     fn unwanted(&self) -> Option<String> {
         let fills_itself = self.nullable || self.filled_by_server || self.has_default;
         (!fills_itself).then(|| {
-            format!("column {} is NOT NULL without a default and not in the stream", self.name)
+            format!(
+                "column {} is NOT NULL without a default and not in the stream (give it a default, \
+                 let it be NULL, or select it)",
+                self.name
+            )
         })
     }
 }

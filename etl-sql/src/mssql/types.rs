@@ -3,7 +3,7 @@
 //! | Arrow | column | staged as | loud about |
 //! |---|---|---|---|
 //! | Int16, Int32, Int64 | smallint, int, bigint | same | |
-//! | Float32, Float64 | real, float(53) | same | NaN, ±Inf |
+//! | Float32, Float64 | real, float(53) | same | NaN, ±Inf, subnormal |
 //! | Decimal128(p,s) | decimal(p,s) | same | more digits than the column has |
 //! | Boolean | bit | bit | |
 //! | Utf8, at most n characters | nvarchar(2n) up to 4000, else nvarchar(max) | up to 2000, else max | over-length, in UTF-16 units |

@@ -10,8 +10,9 @@ use etl_core::{Changes, Error, Result};
 use super::copy::{DAY_MICROS, EPOCH_DAYS, EPOCH_MICROS, put_decimal};
 use super::target::{Column, Target};
 
-/// The staging table's first column: whether the row is a delete.
-pub const DELETE_FLAG: &str = "__delete";
+/// The staging table's first column: whether the row is a delete; the others are
+/// [`Column::staged`].
+pub const DELETE_FLAG: &str = "is_delete";
 
 /// Signature, no flags, no extension.
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";

@@ -16,6 +16,17 @@ pub struct Identity {
     pub timeline: String,
 }
 
+/// The timeline where the server does not tell.
+const UNKNOWN: &str = "unknown";
+
+impl Identity {
+    /// Whether the server told; else a restored copy looks the same.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.timeline != UNKNOWN
+    }
+}
+
 /// Asks the server who it is.
 ///
 /// Where the control functions were taken from us, the database's number and name stand in; then
@@ -48,7 +59,7 @@ pub async fn identity(connection: &mut PgConnection) -> Result<Identity> {
             .fetch_one(connection)
             .await
             .map_err(|error| failed("asking which database this is", error))?;
-            Ok(Identity { system: text_of(&row, 0)?, timeline: "unknown".to_owned() })
+            Ok(Identity { system: text_of(&row, 0)?, timeline: UNKNOWN.to_owned() })
         }
         Err(error) => Err(failed("asking who the server is", error)),
     }

@@ -158,10 +158,12 @@ impl Connect {
     }
 }
 
-/// Half a minute of silence and the server looks whether we are still there.
+/// Texts are the same whatever the database, the role or the URL sets, and read back as what they
+/// were. Half a minute of silence and the server looks whether we are still there.
 const SESSION: &str = "SET search_path = pg_catalog; SET row_security = off; \
      SET default_transaction_read_only = on; SET bytea_output = 'hex'; \
-     SET intervalstyle = 'postgres'; SET tcp_keepalives_idle = 30; \
+     SET intervalstyle = 'postgres'; SET datestyle = 'ISO, YMD'; \
+     SET timezone = 'UTC'; SET extra_float_digits = 1; SET tcp_keepalives_idle = 30; \
      SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
      SET tcp_user_timeout = '60s'";
 

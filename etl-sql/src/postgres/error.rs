@@ -135,6 +135,12 @@ fn variant(error: &sqlx::Error) -> &'static str {
     }
 }
 
+/// Whether an error's code says that the login itself was refused, whatever it wanted.
+#[must_use]
+pub fn is_refused_login(code: &str) -> bool {
+    matches!(code, "28P01" | "28000")
+}
+
 /// A few words for the codes that people meet, else for the class.
 fn meaning(code: &str, class: Class) -> String {
     let known = match code {

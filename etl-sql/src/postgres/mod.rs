@@ -13,6 +13,7 @@ pub mod sqltype;
 pub mod target;
 pub mod types;
 pub mod watch;
+pub mod xid8;
 
 pub use catalog::{Column, Identity, Table};
 pub use connect::{Connect, Tls};

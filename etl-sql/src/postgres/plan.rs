@@ -1,8 +1,8 @@
 //! The DDL of a pipeline's state tables and target: one transaction, safe to run twice and to run
 //! at once.
 
+use etl_core::Result;
 use etl_core::sink::Statement;
-use etl_core::{Error, Result};
 
 use super::quote::{TableName, name, text};
 use super::target::{Column, Target};
@@ -117,13 +117,14 @@ SELECT pg_advisory_xact_lock({PREPARATION});"
 /// The letters `etl`, as a number.
 const PREPARATION: u32 = 0x0065_746c;
 
-/// Runs `body` in PL/pgSQL: a statement that looks before it does something.
-fn look_first(body: &str) -> Result<String> {
-    const TAG: &str = "$etl$";
-    if body.contains(TAG) {
-        return Err(Error::config(format!("no name or text may hold {TAG}")));
+/// Runs `body` in PL/pgSQL: a statement that looks before it does something. It stands between two
+/// tags that no name in it holds.
+fn look_first(body: &str) -> String {
+    let mut tag = "$etl$".to_owned();
+    while body.contains(&tag) {
+        tag = tag.replace("etl", "etl_");
     }
-    Ok(format!("DO {TAG}\nBEGIN\n{body}\nEND\n{TAG};"))
+    format!("DO {tag}\nBEGIN\n{body}\nEND\n{tag};")
 }
 
 // IF NOT EXISTS would ask for the right to create even where nothing is created.
@@ -133,20 +134,20 @@ fn create_schema(schema: &str) -> Result<Statement> {
         "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = {literal}) THEN
     CREATE SCHEMA {quoted};
   END IF;"
-    ))?;
+    ));
     Ok(statement(format!("create schema {schema}"), text))
 }
 
 fn create_table(table: &TableName, body: &str) -> Result<String> {
     let (schema, relation) = (text(&table.schema)?, text(&table.table)?);
-    look_first(&format!(
+    Ok(look_first(&format!(
         "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c
                    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                   WHERE n.nspname = {schema} AND c.relname = {relation}) THEN
     CREATE TABLE {} (\n{body}\n    );
   END IF;",
         table.quoted()?
-    ))
+    )))
 }
 
 fn version_table(state_schema: &str) -> Result<Statement> {
@@ -179,7 +180,7 @@ fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
         steps.join("\n")
     );
     let named = format!("migration {version}: {}", migration.name);
-    Ok(statement(named, look_first(&body)?))
+    Ok(statement(named, look_first(&body)))
 }
 
 /// A SQLSTATE of ours: a migration was applied with another text.
@@ -199,7 +200,7 @@ fn create_stage(state_schema: &str, stage: &Target) -> Result<Statement> {
   END IF;",
         stage.table.quoted()?,
         columns(stage)?
-    ))?;
+    ));
     Ok(statement(format!("create stage {}", stage.table), create))
 }
 
@@ -262,7 +263,7 @@ fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Stateme
             "  IF NOT has_database_privilege({literal}, current_database(), 'TEMPORARY') THEN
     EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), {literal});
   END IF;"
-        ))?,
+        )),
     )];
     let stage = target.stage(state_schema)?;
     let stage = stage.map(|stage| name(&stage.table.schema)).transpose()?;

@@ -1,6 +1,9 @@
 //! Names and texts as Postgres reads them; no other way builds SQL here.
 
+use etl_core::catalog::ObjectName;
 use etl_core::error::{Error, Result};
+
+use crate::parts::split;
 
 /// The bytes that a name may have (`NAMEDATALEN` less one); the server would cut a longer one.
 const NAME_BYTES: usize = 63;
@@ -12,8 +15,11 @@ const NAME_BYTES: usize = 63;
 pub fn name(name: &str) -> Result<String> {
     if name.is_empty() || name.len() > NAME_BYTES || name.contains('\0') {
         return Err(Error::config(format!(
-            "\"{}\" is not a Postgres name: 1 to {NAME_BYTES} bytes, no NUL",
-            name.escape_debug()
+            "\"{}\" is not a Postgres name: it has {} bytes, allowed are 1 to {NAME_BYTES} without \
+             NUL; Postgres would cut it. A column gets another name with transforms: \
+             [{{ rename: {{ … }} }}]",
+            name.escape_debug(),
+            name.len()
         )));
     }
     Ok(format!("\"{}\"", name.replace('"', "\"\"")))
@@ -45,20 +51,23 @@ pub struct TableName {
 }
 
 impl TableName {
-    /// Reads `schema.table` or `table`, letter by letter as in the catalog, without quotes.
+    /// Reads `schema.table` or `table`, letter by letter as in the catalog. A part that holds a
+    /// dot or begins with a quote is written in quotes, as in SQL: `"a.b"."say ""hi"""`.
     ///
     /// # Errors
     /// `Config` if a part is not a name or there are more than two.
     pub fn parse(text: &str) -> Result<Self> {
-        let (schema, table) = text.split_once('.').unwrap_or(("public", text));
-        if table.contains('.') {
+        let parts = split(text, '"', '"').map(|mut parts| (parts.pop(), parts.pop(), parts.len()));
+        let Some((Some(table), schema, 0)) = parts else {
             return Err(Error::config(format!(
-                "\"{text}\" is not a table: write schema.table, such as public.orders"
+                "\"{text}\" is not a table: write schema.table, such as public.orders, with quotes \
+                 around a part that holds a dot"
             )));
-        }
-        name(schema)?;
-        name(table)?;
-        Ok(Self { schema: schema.to_owned(), table: table.to_owned() })
+        };
+        let schema = schema.unwrap_or_else(|| "public".to_owned());
+        name(&schema)?;
+        name(&table)?;
+        Ok(Self { schema, table })
     }
 
     /// Both parts quoted.
@@ -67,6 +76,12 @@ impl TableName {
     /// As [`name`].
     pub fn quoted(&self) -> Result<String> {
         Ok(format!("{}.{}", name(&self.schema)?, name(&self.table)?))
+    }
+}
+
+impl From<TableName> for ObjectName {
+    fn from(name: TableName) -> Self {
+        Self { schema: Some(name.schema), table: name.table, ignores_case: false }
     }
 }
 
@@ -97,6 +112,11 @@ mod tests {
         };
         assert_eq!(TableName::parse("sales.orders").unwrap(), table("sales", "orders"));
         assert_eq!(TableName::parse("orders").unwrap(), table("public", "orders"));
-        assert!(TableName::parse("a.b.c").is_err() && TableName::parse("a.").is_err());
+        assert_eq!(TableName::parse("o\"r.Ders").unwrap(), table("o\"r", "Ders"));
+        let quoted = TableName::parse("\"a.b\".\"say \"\"hi\"\"\"").unwrap();
+        assert_eq!(quoted, table("a.b", "say \"hi\""));
+        for wrong in ["a.b.c", "a.", ".a", "\"a", "\"a\"b", "\"\".a"] {
+            assert!(TableName::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -116,6 +116,19 @@ impl Session {
         limited(self.limit, doing, query).await
     }
 
+    /// All rows of a statement with parameters.
+    ///
+    /// # Errors
+    /// Classed by the server's code.
+    pub async fn rows(
+        &mut self,
+        query: Query<'_, Postgres, PgArguments>,
+        doing: &str,
+    ) -> Result<Vec<PgRow>> {
+        let query = query.persistent(false).fetch_all(&mut self.connection);
+        limited(self.limit, doing, query).await
+    }
+
     /// Runs a statement with parameters; gives the number of rows that it touched.
     ///
     /// # Errors

@@ -17,6 +17,9 @@ use crate::stage;
 pub struct Column {
     /// Its name, unquoted.
     pub name: String,
+    /// Its name in the staging table, which takes none from the stream: none may be that of a
+    /// column of ours.
+    pub staged: String,
     /// Its type in the target.
     pub sql_type: SqlType,
     /// Its type as SQL declares it.
@@ -60,8 +63,8 @@ impl Target {
     /// # Errors
     /// `Schema` if a column has no type here; `Config` for bad names.
     pub fn planned(config: &StreamConfig, schema: &StreamSchema) -> Result<Self> {
-        let columns = schema.schema.fields().iter().map(|field| {
-            name(field.name())?;
+        let columns = schema.schema.fields().iter().enumerate().map(|(index, field)| {
+            usable(field.name())?;
             let key = schema.is_key(field.name());
             let sql_type = SqlType::of(field)?;
             if key && matches!(sql_type, SqlType::Json | SqlType::Jsonb) {
@@ -69,6 +72,7 @@ impl Target {
             }
             Ok(Column {
                 name: field.name().clone(),
+                staged: format!("c{index}"),
                 sql_type,
                 declared: declaration(sql_type, field),
                 cast: None,
@@ -111,6 +115,18 @@ impl Target {
         Ok(Some(stage))
     }
 
+    /// The same for values that are staged under the columns' own names.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn under_own_names(&self) -> Result<Self> {
+        let mut target = self.clone();
+        for column in &mut target.columns {
+            column.staged = name(&column.name)?;
+        }
+        Ok(target)
+    }
+
     /// The key's columns.
     pub fn key(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| column.key)
@@ -147,7 +163,8 @@ impl Target {
                 !there.not_null || there.default.is_some() || there.generated || there.identity;
             if !wanted && !fills_itself {
                 wrong.push(format!(
-                    "column {} is NOT NULL without a default and not in the stream",
+                    "column {} is NOT NULL without a default and not in the stream (give it a \
+                     default, let it be NULL, or select it)",
                     there.name
                 ));
             }
@@ -208,6 +225,21 @@ impl Target {
             format!("no primary key or unique index has exactly the key columns ({wanted})")
         })
     }
+}
+
+/// Columns that every table has; none can be made.
+const SYSTEM_COLUMNS: [&str; 6] = ["cmax", "cmin", "ctid", "tableoid", "xmax", "xmin"];
+
+/// Whether a column can have a name.
+fn usable(column: &str) -> Result<()> {
+    name(column)?;
+    if SYSTEM_COLUMNS.contains(&column) {
+        return Err(Error::schema(format!(
+            "column {column}: every Postgres table has a system column of that name; give it another \
+             one with transforms: [{{ rename: {{ {column}: … }} }}]"
+        )));
+    }
+    Ok(())
 }
 
 /// Why rows in this table would not be safe or not be seen.

@@ -4,8 +4,9 @@
 //! |---|---|---|---|
 //! | smallint, integer, bigint | Int16, Int32, Int64 | smallint, int, bigint | |
 //! | real, double precision | Float32, Float64 | real, float(53) | NaN, ±Infinity |
-//! | numeric(p,s), 0 ≤ s ≤ p ≤ 38 | Decimal128(p,s) | decimal(p,s) | NaN, ±Infinity |
+//! | numeric(p,s), at most 38 digits in all | Decimal128(p,s), or with room for a scale that is negative or greater than p | decimal(p,s) | NaN, ±Infinity |
 //! | any other numeric | as declared in `columns` | decimal(p,s), nvarchar | undeclared; too many digits |
+//! | xid8 | Decimal128(20,0) | decimal(20,0) | |
 //! | boolean | Boolean | bit | |
 //! | char(n) without its blanks, varchar(n), text, enums, citext | Utf8 | nvarchar | longer than declared |
 //! | bytea | Binary | varbinary(max) | |
@@ -14,7 +15,8 @@
 //! | time | Time64(µs) | time(6) | 24:00 |
 //! | uuid | FixedSizeBinary(16) | uniqueidentifier | |
 //! | json, jsonb, arrays | Utf8 | nvarchar(max) | |
-//! | interval, inet, ranges, money, others | Utf8 by `::text` | nvarchar | undeclared |
+//! | money | Decimal128 or Utf8 as declared | decimal(19,2), nvarchar | undeclared |
+//! | interval, inet, ranges, others | Utf8 by `::text` | nvarchar | undeclared |
 //!
 //! A domain is its base type.
 
@@ -38,6 +40,8 @@ pub enum Wire {
     Int4,
     /// Eight bytes.
     Int8,
+    /// Eight bytes without a sign: a transaction's number, which a decimal(20,0) always holds.
+    Xid8,
     /// Four bytes.
     Float4,
     /// Eight bytes.
@@ -67,6 +71,8 @@ pub struct Mapped {
     pub field: Field,
     /// How it arrives.
     pub wire: Wire,
+    /// The type that the server makes of it first.
+    cast: Option<&'static str>,
 }
 
 impl Mapped {
@@ -76,7 +82,10 @@ impl Mapped {
     /// As [`quote::name`].
     pub fn expression(&self) -> Result<String> {
         let name = quote::name(self.field.name())?;
-        Ok(if self.wire == Wire::Text { format!("{name}::text") } else { name })
+        Ok(match self.cast {
+            Some(cast) => format!("{name}::{cast}"),
+            None => name,
+        })
     }
 
     /// The SQL expression by which it orders: total, and the same on every server.
@@ -110,6 +119,7 @@ impl Wire {
             Self::Int2 => "int2",
             Self::Int4 => "int4",
             Self::Int8 => "int8",
+            Self::Xid8 => "xid8",
             Self::Float4 => "float4",
             Self::Float8 => "float8",
             Self::Numeric(..) => "numeric",
@@ -131,6 +141,7 @@ impl Wire {
             Self::Int2 => DataType::Int16,
             Self::Int4 => DataType::Int32,
             Self::Int8 => DataType::Int64,
+            Self::Xid8 => DataType::Decimal128(20, 0),
             Self::Float4 => DataType::Float32,
             Self::Float8 => DataType::Float64,
             Self::Numeric(precision, scale) => DataType::Decimal128(precision, scale),
@@ -159,41 +170,69 @@ pub enum Fit {
 /// # Errors
 /// `Config` if the declaration does not fit the type; `Schema` if the type needs one.
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Fit> {
+    let mut cast = None;
     let (wire, mut metadata) = match native(column) {
-        Native::Carried(wire, metadata) => (declare(column, wire, declared)?, metadata),
+        Native::Carried(own, metadata) => {
+            let wire = declare(column, own, declared)?;
+            if let Some(declared) = declared {
+                declared.holds(&column.name, &column.declared, &own.arrow(), &metadata)?;
+            }
+            (wire, metadata)
+        }
+        Native::Money => match declared {
+            Some(decimal @ Declared::Decimal(p, s)) => {
+                decimal.holds(&column.name, "money", &MONEY, &HashMap::new())?;
+                cast = Some("numeric");
+                (Wire::Numeric(p, s), HashMap::new())
+            }
+            declared => (other(column, declared)?, entry(meta::MEANING, "text")),
+        },
         Native::Numeric => match declared {
             None => return Ok(Fit::NumericUndeclared),
             Some(_) => (declare(column, Wire::Numeric(38, 0), declared)?, HashMap::new()),
         },
-        Native::Other => match declared {
-            Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)) => {
-                (Wire::Text, entry(meta::MEANING, "text"))
-            }
-            Some(_) => return Err(unfit(column, "text, varchar(n) or nvarchar(n)")),
-            None => {
-                return Err(Error::schema(format!(
-                    "column {}: {} has no exact form in the target. To carry it as the text that \
-                     Postgres prints, write columns: {{ {}: text }}, else take it out of select",
-                    column.name, column.declared, column.name
-                )));
-            }
-        },
+        Native::Other => (other(column, declared)?, entry(meta::MEANING, "text")),
     };
-    metadata.extend(declared.and_then(Declared::metadata).map(|(k, v)| (k.to_owned(), v)));
+    if let Some(declared) = declared {
+        // What is declared takes the place of what the type says.
+        metadata.retain(|key, _| ![meta::MAX_CHARS, meta::FRACTION].contains(&key.as_str()));
+        metadata.extend(declared.metadata().map(|(k, v)| (k.to_owned(), v)));
+    }
     if wire == Wire::Text && matches!(native(column), Native::Numeric) {
         metadata.extend(entry(meta::MEANING, "text"));
     }
     metadata.extend(entry(meta::SOURCE_TYPE, &column.declared));
     let field = Field::new(&column.name, wire.arrow(), !column.not_null).with_metadata(metadata);
-    Ok(Fit::Mapped(Mapped { field, wire }))
+    let cast = if wire == Wire::Text { Some("text") } else { cast };
+    Ok(Fit::Mapped(Mapped { field, wire, cast }))
+}
+
+/// A type that is a text only once somebody says so.
+fn other(column: &Column, declared: Option<Declared>) -> Result<Wire> {
+    match declared {
+        Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)) => Ok(Wire::Text),
+        Some(_) => Err(unfit(column, "text, varchar(n) or nvarchar(n)")),
+        None => Err(Error::schema(format!(
+            "column {}: {} has no exact form in the target. To carry it as the text that \
+             Postgres prints, write columns: {{ {}: text }}, else take it out of select",
+            column.name, column.declared, column.name
+        ))),
+    }
 }
 
 enum Native {
     Carried(Wire, HashMap<String, String>),
-    /// A numeric that says no precision and scale that Arrow has.
+    /// A numeric without precision and scale, or with more digits than any decimal has.
     Numeric,
+    Money,
     Other,
 }
+
+/// The number of the type `xid8`.
+pub const XID8: i64 = 5069;
+
+/// Every `money`, of a locale with cents.
+const MONEY: DataType = DataType::Decimal128(19, 2);
 
 fn native(column: &Column) -> Native {
     let plain = |wire| Native::Carried(wire, HashMap::new());
@@ -206,6 +245,7 @@ fn native(column: &Column) -> Native {
         21 => plain(Wire::Int2),
         23 => plain(Wire::Int4),
         20 => plain(Wire::Int8),
+        XID8 => plain(Wire::Xid8),
         700 => plain(Wire::Float4),
         701 => plain(Wire::Float8),
         1700 => precision_and_scale(column.typmod)
@@ -214,6 +254,7 @@ fn native(column: &Column) -> Native {
         // The typmod of texts counts four bytes of header.
         1042 | 1043 => with(Wire::Text, meta::MAX_CHARS, column.typmod.saturating_sub(4)),
         17 => plain(Wire::Bytes),
+        790 => Native::Money,
         2950 => Native::Carried(Wire::Uuid, entry(meta::MEANING, "uuid")),
         1082 => plain(Wire::Date),
         1083 => with(Wire::Time, meta::FRACTION, column.typmod),
@@ -232,15 +273,16 @@ fn entry(key: &str, value: &str) -> HashMap<String, String> {
     HashMap::from([(key.to_owned(), value.to_owned())])
 }
 
-/// Precision and scale of a numeric's typmod, if Arrow and SQL Server have them.
+/// Precision and scale of the least decimal that holds every value of a numeric with this typmod.
 fn precision_and_scale(typmod: i32) -> Option<(u8, i8)> {
     let packed = typmod.checked_sub(4).filter(|packed| *packed >= 0)?;
-    let precision = u8::try_from((packed >> 16) & 0xffff).ok()?;
+    let precision = (packed >> 16) & 0xffff;
     // Eleven bits with a sign, since 15; before, the sign bit is never set.
-    let scale = i8::try_from(((packed & 0x7ff) ^ 1024) - 1024).ok()?;
-    let fits =
-        (1..=38).contains(&precision) && u8::try_from(scale).is_ok_and(|scale| scale <= precision);
-    fits.then_some((precision, scale))
+    let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+    let whole = (precision - scale).max(0);
+    let scale = i8::try_from(scale.max(0)).ok()?;
+    let precision = u8::try_from(whole + i32::from(scale)).ok()?;
+    (1..=38).contains(&precision).then_some((precision, scale))
 }
 
 fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wire> {
@@ -283,8 +325,11 @@ mod tests {
             (18, 2, Some((18, 2))),
             (38, 38, Some((38, 38))),
             (39, 2, None),
-            (2, 5, None),
-            (5, -2, None),
+            (2, 5, Some((5, 5))),
+            (2, 38, Some((38, 38))),
+            (2, 39, None),
+            (5, -2, Some((7, 0))),
+            (30, -9, None),
             (1000, 1000, None),
         ] {
             let typmod = ((precision << 16) | (scale & 0x7ff)) + 4;

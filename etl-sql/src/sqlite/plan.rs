@@ -25,7 +25,7 @@ pub fn statements(
 ) -> Result<Vec<Statement>> {
     let statement = |name: &str, text: String| Statement { name: name.to_owned(), text };
     let name = quote::text(&stream.name);
-    let table = quote::table("object", object)?;
+    let table = object;
     let mut all = vec![
         statement(&format!("target table {object}"), create(stream, table, mode, mark)?),
         statement(
@@ -62,6 +62,7 @@ pub fn stage(stream: &str, table: &str) -> String {
 
 /// The target table. Upserts find their rows by its primary key; appended versions have none.
 fn create(stream: &StreamSchema, table: &str, mode: Mode, mark: Option<&str>) -> Result<String> {
+    one_name_each(stream)?;
     let rowid = mode.is_keyed() && single_integer_key(stream)?;
     let mut parts = Vec::new();
     for field in stream.schema.fields() {
@@ -81,6 +82,22 @@ fn create(stream: &StreamSchema, table: &str, mode: Mode, mark: Option<&str>) ->
     let end = if mode.is_keyed() && !rowid { "\n) WITHOUT ROWID" } else { "\n)" };
     let table = quote::name(table)?;
     Ok(format!("CREATE TABLE IF NOT EXISTS {table} (\n{}{end}", parts.join(",\n")))
+}
+
+/// Refuses two columns whose names are one name to SQLite.
+fn one_name_each(stream: &StreamSchema) -> Result<()> {
+    let mut names = std::collections::BTreeMap::new();
+    for field in stream.schema.fields() {
+        if let Some(other) = names.insert(field.name().to_ascii_lowercase(), field.name()) {
+            return Err(Error::schema(format!(
+                "{}: columns {other:?} and {:?} are one name to SQLite, which ignores the case of \
+                 a to z; give one of them another name with transforms: [{{ rename: {{ … }} }}]",
+                stream.name,
+                field.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn single_integer_key(stream: &StreamSchema) -> Result<bool> {
@@ -104,6 +121,7 @@ pub fn differences(
     mode: Mode,
     mark: Option<&str>,
 ) -> Result<Vec<String>> {
+    one_name_each(stream)?;
     let mut found = Vec::new();
     for field in stream.schema.fields() {
         let name = field.name();
@@ -132,7 +150,8 @@ pub fn differences(
         let ours = ours.any(|name| name.eq_ignore_ascii_case(&column.name));
         if !ours && !column.nullable && column.default.is_none() && !column.generated {
             found.push(format!(
-                "column {} is NOT NULL without a default, and the stream has no such column",
+                "column {} is NOT NULL without a default and not in the stream (give it a default, \
+                 let it be NULL, or select it)",
                 column.name
             ));
         }

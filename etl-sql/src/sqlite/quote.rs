@@ -1,6 +1,9 @@
 //! Names and texts inside SQL.
 
+use etl_core::catalog::ObjectName;
 use etl_core::error::{Error, Result};
+
+use crate::parts::split;
 
 /// A name in double quotes.
 ///
@@ -31,25 +34,35 @@ pub fn text(text: &str) -> String {
     if parts.len() == 1 { parts.concat() } else { format!("({})", parts.join("||char(0)||")) }
 }
 
-/// The table that a config names: `orders` or `main.orders`. SQLite has no other schemas.
+/// The table that a config names: `orders` or `main.orders`. SQLite has no other schemas. A name
+/// that holds a dot or begins with a quote is written in quotes, as in SQL: `"a.b"`.
 ///
 /// # Errors
 /// `Config` if there is another schema in front, or the name is one of SQLite's own.
-pub fn table<'a>(key: &str, object: &'a str) -> Result<&'a str> {
-    let table = match object.split_once('.') {
-        Some((schema, table)) if schema.eq_ignore_ascii_case("main") => table,
-        Some((schema, table)) => {
-            return Err(Error::config(format!(
-                "{key}: SQLite has no schema {schema}; write {table} instead of {object}"
-            )));
-        }
-        None => object,
+pub fn table(key: &str, object: &str) -> Result<String> {
+    let parts = split(object, '"', '"').map(|mut parts| (parts.pop(), parts.pop(), parts.len()));
+    let Some((Some(table), schema, 0)) = parts else {
+        return Err(Error::config(format!(
+            "{key}: \"{object}\" is not a table: write its name, with quotes around it if it holds \
+             a dot"
+        )));
     };
+    if let Some(schema) = schema.filter(|schema| !schema.eq_ignore_ascii_case("main")) {
+        return Err(Error::config(format!(
+            "{key}: SQLite has no schema {schema}; write {table} instead of {object}"
+        )));
+    }
     if table.is_empty() || table.to_ascii_lowercase().starts_with("sqlite_") {
         return Err(Error::config(format!("{key}: \"{object}\" cannot be a table of SQLite")));
     }
-    name(table)?;
+    name(&table)?;
     Ok(table)
+}
+
+/// A table's name; SQLite ignores the case of names.
+#[must_use]
+pub fn object(table: String) -> ObjectName {
+    ObjectName { schema: None, table, ignores_case: true }
 }
 
 #[cfg(test)]
@@ -60,6 +73,9 @@ mod tests {
     fn a_table_is_named_without_a_schema() {
         assert_eq!(table("object", "orders").unwrap(), "orders");
         assert_eq!(table("object", "MAIN.orders").unwrap(), "orders");
+        assert_eq!(table("object", "main.\"a.b\"").unwrap(), "a.b");
+        assert_eq!(table("object", "\"\"\"\"").unwrap(), "\"");
+        assert!(table("object", "a.b.c").is_err() && table("object", "\"a").is_err());
         let error = table("object", "dbo.orders").unwrap_err();
         assert!(error.to_string().contains("write orders instead of dbo.orders"), "{error}");
         assert!(table("object", "sqlite_schema").is_err());

@@ -8,7 +8,7 @@
 //! | Arrow | declared in a target | kept as | loud about |
 //! |---|---|---|---|
 //! | Int16, Int32, Int64 | `INT2`, `INT4`, `INTEGER` | integer | |
-//! | Float32, Float64 | `FLOAT4`, `REAL` | 8-byte float | NaN; −0.0 becomes 0.0, which SQLite takes for equal |
+//! | Float32, Float64 | `FLOAT4`, `REAL` | 8-byte float | NaN, −0.0 |
 //! | Decimal128(p,s) | `DECIMAL_TEXT(p,s)` | text with all s digits | more digits |
 //! | Boolean | `BOOLEAN` | 0 or 1 | |
 //! | Utf8 | `TEXT`, `VARCHAR(n)` (characters), `NVARCHAR(n)` (UTF-16 units) | text | NUL, over-length |
@@ -147,13 +147,17 @@ pub fn keeps(found: &str, planned: &str) -> bool {
 /// says.
 ///
 /// # Errors
-/// `Schema` if neither says what it is.
+/// `Schema` if neither says what it is; `Config` if the config's type holds less than its own.
 pub fn field_for(
     name: &str,
     declared: &str,
     nullable: bool,
     over: Option<Declared>,
 ) -> Result<Field> {
+    if let (Some(over), Some((own, bound))) = (over, known(declared)) {
+        let bounds = bound.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        over.holds(name, declared, &own, &bounds)?;
+    }
     let (data_type, metadata) = match over {
         Some(over) => (over.arrow(), over.metadata().map(|(key, value)| (key, value.clone()))),
         None => known(declared).ok_or_else(|| undeclared(name, declared))?,

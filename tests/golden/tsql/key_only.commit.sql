@@ -10,11 +10,11 @@ UPDATE [etl].[checkpoint]
    SET [position] = @position, [phase] = N'idle', [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
-DELETE t FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[id] WHERE s.[__delete] = 1;
+DELETE t FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0] WHERE s.[is_delete] = 1;
 SET @deleted = @@ROWCOUNT;
 INSERT INTO [dbo].[ids] ([id])
-SELECT s.[id] FROM [#stage] AS s
- WHERE s.[__delete] = 0 AND NOT EXISTS (SELECT 1 FROM [dbo].[ids] AS t WHERE t.[id] = s.[id]);
+SELECT s.[c0] FROM [#stage] AS s
+ WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [dbo].[ids] AS t WHERE t.[id] = s.[c0]);
 SET @inserted = @@ROWCOUNT;
 UPDATE [etl].[run]
    SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,

@@ -1,5 +1,5 @@
 CREATE TABLE [#stage] (
-  [__delete] bit NOT NULL,
-  [id] bigint NOT NULL,
-  UNIQUE CLUSTERED ([id])
+  [is_delete] bit NOT NULL,
+  [c0] bigint NOT NULL,
+  UNIQUE CLUSTERED ([c0])
 );

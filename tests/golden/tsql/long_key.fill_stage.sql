@@ -1,1 +1,1 @@
-UPDATE [#stage] SET [updated_at] = @P1 WHERE [k.e y] = @P2;
+UPDATE [#stage] SET [c1] = @P1 WHERE [c0] = @P2;

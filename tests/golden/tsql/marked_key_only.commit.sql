@@ -11,16 +11,16 @@ UPDATE [etl].[checkpoint]
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
 UPDATE t SET t.[gone ]]at] = SYSUTCDATETIME()
-  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[id] WHERE s.[__delete] = 1 AND t.[gone ]]at] IS NULL;
+  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0] WHERE s.[is_delete] = 1 AND t.[gone ]]at] IS NULL;
 SET @deleted = @@ROWCOUNT;
 UPDATE t SET t.[gone ]]at] = NULL
-  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[id]
- WHERE s.[__delete] = 0 AND (
+  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0]
+ WHERE s.[is_delete] = 0 AND (
       t.[gone ]]at] IS NOT NULL);
 SET @updated = @@ROWCOUNT;
 INSERT INTO [dbo].[ids] ([id], [gone ]]at])
-SELECT s.[id], NULL FROM [#stage] AS s
- WHERE s.[__delete] = 0 AND NOT EXISTS (SELECT 1 FROM [dbo].[ids] AS t WHERE t.[id] = s.[id]);
+SELECT s.[c0], NULL FROM [#stage] AS s
+ WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [dbo].[ids] AS t WHERE t.[id] = s.[c0]);
 SET @inserted = @@ROWCOUNT;
 UPDATE [etl].[run]
    SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,

@@ -2,7 +2,7 @@
 
 use etl_tests::claims::{CLAIMS, is_microsoft};
 use etl_tests::mssql::{Kind, cell_text, kind, server};
-use etl_tests::postgres::container;
+use etl_tests::skips;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -21,8 +21,17 @@ async fn main() -> anyhow::Result<()> {
         (version, CLAIMS)
     };
     println!("SQL Server tests ran against: {server}");
-    if let Some(why) = container::missing() {
-        println!("NOT RUN: the contract of sources on the official Postgres image ({why})");
+    match skips::noted()? {
+        None => println!("tests that could not run here: not counted (scripts/test counts them)"),
+        Some(noted) => {
+            println!(
+                "tests that could not run here, although they count as passed: {}",
+                noted.len()
+            );
+            for line in noted {
+                println!("  {line}");
+            }
+        }
     }
     println!("not provable here: {}", open.len());
     for (claim, why) in open {

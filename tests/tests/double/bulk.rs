@@ -252,6 +252,11 @@ async fn what_the_client_announces_must_be_what_it_sends() {
     let mut c = connect(&server).await;
     run(&mut c, "CREATE TABLE #b (v smalldatetime NULL)").await;
     assert_eq!(refused(&mut c, "#b", ColumnData::SmallDateTime(None)).await, Some(4816));
+    // Floats outside of the documented range are damage to the server.
+    run(&mut c, "CREATE TABLE #f (v float NULL)").await;
+    for float in [f64::NAN, f64::INFINITY, 5e-324, -f64::MIN_POSITIVE / 2.0] {
+        assert!(refused(&mut c, "#f", ColumnData::F64(Some(float))).await.is_some(), "{float:e}");
+    }
     // A time at another scale than its column's has another length.
     run(&mut c, "CREATE TABLE #t (v time(7) NULL)").await;
     assert_eq!(refused(&mut c, "#t", ColumnData::Time(Some(Time::new(5, 3)))).await, Some(4815));

@@ -621,3 +621,13 @@ async fn tables_change_shape() {
     run(&mut c, "DROP VIEW IF EXISTS w; DROP TABLE IF EXISTS k, p, nothing").await;
     assert_eq!(one(&mut c, "SELECT COUNT(*) FROM sys.objects").await, "0");
 }
+
+#[tokio::test]
+async fn behind_a_schema_a_name_that_begins_as_a_variables_is_a_tables() {
+    let server = server();
+    let mut c = connect(&server).await;
+    run(&mut c, "CREATE TABLE [dbo].[@t] ([@a] int); INSERT INTO [dbo].[@t] ([@a]) VALUES (7);")
+        .await;
+    assert_eq!(one(&mut c, "SELECT [@a] FROM [dbo].[@t]").await, "7");
+    assert_eq!(fails(&mut c, "SELECT 1 FROM @t").await, 1087);
+}

@@ -7,6 +7,7 @@ use etl_core::error::Result;
 use etl_core::source::Source;
 use etl_sql::mssql::Connection;
 use etl_tests::mssql::Database;
+use etl_tests::skips::not_run;
 use serde_json::{Value, json};
 
 pub(super) use crate::support::sweep::*;
@@ -47,7 +48,7 @@ pub(super) async fn database(needed: impl FnOnce(Abilities) -> bool) -> Option<D
     if needed(abilities) {
         return Some(database);
     }
-    eprintln!("not provable on this server: {abilities:?}");
+    not_run(&format!("this SQL Server can only {abilities:?}"));
     None
 }
 

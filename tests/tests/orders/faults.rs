@@ -130,6 +130,7 @@ async fn lost_answer(delete_from_what_is_sent: Option<&str>) -> (Shop, i32) {
         Rules {
             lose_answer_to: Some(("SELECT @deleted AS [deleted]".to_owned(), 2)),
             blank: delete_from_what_is_sent.map(str::to_owned),
+            ..Rules::default()
         },
     )
     .await;

@@ -58,7 +58,7 @@ async fn twenty_writers_lose_no_row_to_the_horizon_and_some_to_a_watermark() {
 }
 
 /// Transactions of up to three seconds that insert, update, roll back in parts and as a whole.
-async fn write_until(trial: &Trial, stop: &AtomicBool, next_id: &AtomicI64, seed: u64) {
+pub(super) async fn write_until(trial: &Trial, stop: &AtomicBool, next_id: &AtomicI64, seed: u64) {
     let mut connection = trial.database.connect().await;
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) + 1);
     while !stop.load(Ordering::Relaxed) {
@@ -95,7 +95,7 @@ impl Dice {
     }
 }
 
-async fn truth(trial: &Trial) -> Vec<(i64, String)> {
+pub(super) async fn truth(trial: &Trial) -> Vec<(i64, String)> {
     let mut connection = trial.database.connect().await;
     let rows = sqlx::query("SELECT id, note FROM orders ORDER BY id");
     let rows = rows.fetch_all(&mut connection).await.unwrap();
@@ -104,13 +104,13 @@ async fn truth(trial: &Trial) -> Vec<(i64, String)> {
 
 /// A target and where it stands.
 #[derive(Default)]
-struct Follower {
-    target: Target,
-    after: Option<Position>,
+pub(super) struct Follower {
+    pub(super) target: Target,
+    pub(super) after: Option<Position>,
 }
 
 impl Follower {
-    async fn follow(&mut self, source: &Arc<dyn Source>) {
+    pub(super) async fn follow(&mut self, source: &Arc<dyn Source>) {
         let batches = sweep(source, self.after.as_ref(), rows(50)).await.unwrap();
         self.target.apply(&batches);
         self.after = Some(end(&batches));
@@ -125,7 +125,7 @@ impl Follower {
         self.after = Some(position(&place));
     }
 
-    fn note(&self, id: i64) -> Option<String> {
+    pub(super) fn note(&self, id: i64) -> Option<String> {
         self.target.rows.get(&id.to_string())?["note"].clone()
     }
 }

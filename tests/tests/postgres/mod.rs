@@ -13,5 +13,7 @@ mod late_commits; // no row is lost to a commit that comes late
 mod properties; // quoting, decimals and the decoder, against the server's own answer
 mod refusals; // what is refused, and what a person is told
 mod resume; // sweeps stop anywhere and go on
+mod stamps; // what a cursor of transaction numbers asks of its table
 mod support;
+mod transaction_numbers; // late commits, restarts and dumps with `safety: xid8`
 mod types; // each type from end to end of its range

@@ -155,7 +155,8 @@ fn decode(columns: &[Mapped], pieces: &[&[u8]]) -> etl_core::Result<RecordBatch>
     let fields: Vec<_> = columns.iter().map(|column| column.field.clone()).collect();
     let wires: Vec<_> = columns.iter().map(|column| column.wire).collect();
     let keys = vec![true; wires.len()];
-    let mut rows = Rows::new(Arc::new(Schema::new(fields)), &wires, keys, OnSpecial::Fail);
+    let fail = vec![OnSpecial::Fail; wires.len()];
+    let mut rows = Rows::new(Arc::new(Schema::new(fields)), &wires, keys, fail);
     let mut frames = Frames::new(wires.len());
     for piece in pieces {
         frames.feed(piece);

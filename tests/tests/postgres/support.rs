@@ -32,6 +32,26 @@ impl Trial {
         Self { database, table: table.to_owned() }
     }
 
+    /// A table `public.orders` of `id`, `note` and `src_xid`, its writer's transaction number.
+    pub(super) async fn numbered(database: Database) -> Self {
+        let sql = "CREATE TABLE public.orders (id bigint PRIMARY KEY, note text, \
+             src_xid xid8 NOT NULL DEFAULT pg_current_xact_id()); \
+             CREATE FUNCTION number() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN NEW.src_xid := pg_current_xact_id(); RETURN NEW; END $$; \
+             CREATE TRIGGER number BEFORE INSERT OR UPDATE ON public.orders \
+             FOR EACH ROW EXECUTE FUNCTION number(); CREATE INDEX ON public.orders (src_xid, id)";
+        database.execute(sql).await;
+        Self { database, table: "public.orders".to_owned() }
+    }
+
+    /// A source of such a table.
+    pub(super) fn by_number(&self, change: impl FnOnce(&mut Value)) -> Arc<dyn Source> {
+        self.source(|config| {
+            numbered(config);
+            change(config);
+        })
+    }
+
     /// A table `public.orders` of `id` and `note`.
     pub(super) async fn orders() -> Self {
         Self::create(Database::new().await, "public.orders", "id bigint PRIMARY KEY, note text")
@@ -50,6 +70,12 @@ impl Trial {
     pub(super) fn try_source(&self, change: impl FnOnce(&mut Value)) -> Result<Arc<dyn Source>> {
         build(&self.database.section(), &stream(&self.table, change))
     }
+}
+
+/// Makes a stream's config one of a table with transaction numbers.
+pub(super) fn numbered(config: &mut Value) {
+    config["select"] = json!(["id", "note", "src_xid"]);
+    config["cursor"] = json!({ "column": "src_xid", "safety": "xid8" });
 }
 
 /// The stream of `table` with `change` made to its config.

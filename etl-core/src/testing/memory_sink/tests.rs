@@ -7,7 +7,7 @@ use crate::connector::Finding;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::schema::StreamSchema;
-use crate::sink::{Checkpoint, Sink, SinkAdmin, StateChange, Statement};
+use crate::sink::{Checkpoint, Prepared, Sink, SinkAdmin, StateChange, Statement};
 use crate::testing::memory_target::{MarkDefect, MemoryTarget};
 use crate::testing::network::{Conditions, Network};
 use crate::testing::row::CanonicalRow;
@@ -202,6 +202,12 @@ async fn contract_with_figures(falsify: fn(&mut Ledger)) {
             ledger.iter_mut().for_each(self.1);
             Ok(ledger)
         }
+        async fn streams(&mut self) -> Result<Vec<Prepared>> {
+            let told = self.ledger().await?.and_then(|ledger| ledger.last_run_micros);
+            let mut streams = self.0.streams().await?;
+            streams.iter_mut().for_each(|stream| stream.last_run_micros = told);
+            Ok(streams)
+        }
         async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {
             self.0.change(change).await
         }
@@ -239,4 +245,10 @@ async fn the_contract_catches_failures_of_all_times() {
 #[should_panic(expected = "the_ledger_counts_a_killed_run_when_the_next_one_finds_it")]
 async fn the_contract_catches_killed_runs_that_are_forgotten() {
     contract_with_figures(|ledger| ledger.runs.abandoned = 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "prepared_streams_are_listed_with_when_they_last_ran")]
+async fn the_contract_catches_a_last_run_that_is_not_told() {
+    contract_with_figures(|ledger| ledger.last_run_micros = None).await;
 }

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::{MemoryTarget, State};
 use crate::ledger::{Ledger, RowCounts, RunCounts};
+use crate::sink::Prepared;
 use crate::testing::sink_contract::LedgerRow;
 
 const RUNNING: &str = "running";
@@ -46,6 +47,15 @@ impl MemoryTarget {
             quarantined: 0,
             failures_since_success: u64::try_from(failures.count()).unwrap_or(u64::MAX),
         })
+    }
+}
+
+impl MemoryTarget {
+    /// What [`SinkAdmin::streams`](crate::sink::SinkAdmin::streams) reads: a server has one stream.
+    pub(in crate::testing) fn streams(&self) -> Vec<Prepared> {
+        let name = self.state().schema.as_ref().map(|schema| schema.name.clone());
+        let last_run_micros = self.figures().and_then(|ledger| ledger.last_run_micros);
+        name.map(|name| Prepared { name, last_run_micros }).into_iter().collect()
     }
 }
 

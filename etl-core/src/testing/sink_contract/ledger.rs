@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, RowCounts, RunCounts};
-use crate::sink::{Outcome, RunReport};
+use crate::sink::{Outcome, Prepared, RunReport};
 use crate::testing::case::{Check, Failure, check, check_eq};
 use crate::testing::row::Row;
 
@@ -122,6 +122,24 @@ pub(super) async fn the_ledger_counts_runs_by_their_end_and_failures_since_the_l
     check_eq!(skipped.source_horizon_micros, Some(HORIZON), "its horizon");
     check_eq!(skipped.last_run_micros, worked.last_run_micros, "the last run but skipped");
     check_eq!(skipped.last_run_duration, worked.last_run_duration, "its duration");
+    Ok(())
+}
+
+pub(super) async fn prepared_streams_are_listed_with_when_they_last_ran(target: &Target) -> Check {
+    let name = &target.spec.schema.name;
+    let streams = async || target.fixture.admin().await?.streams().await;
+    check!(streams().await?.is_empty(), "a stream before preparing");
+    target.prepare().await?;
+    let never = Prepared { name: name.clone(), last_run_micros: None };
+    check_eq!(streams().await?, [never], "streams before the first run");
+    for outcome in [Outcome::Failed, Outcome::Success] {
+        target.ended(outcome).await?;
+        target.skipped().await?;
+        let last_run_micros = target.figures().await?.last_run_micros;
+        let ran = Prepared { name: name.clone(), last_run_micros };
+        check!(last_run_micros.is_some(), "the ledger does not know when it ran");
+        check_eq!(streams().await?, [ran], "streams after a run");
+    }
     Ok(())
 }
 

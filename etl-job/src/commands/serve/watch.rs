@@ -103,11 +103,7 @@ impl Watch {
         }
         self.refused = None;
         self.settings = file.target().value().clone();
-        let streams = file.select(Some(&self.stream))?;
-        streams.into_iter().next().map_or_else(
-            || Err(Error::internal("a stream that was found is not there")),
-            |stream| file.build_admin(stream).map(Some),
-        )
+        file.build_admin(&file.unseen(&self.stream)?).map(Some)
     }
 
     /// A failure is told when it begins or changes, and its end.
@@ -153,10 +149,15 @@ struct Pulse {
 }
 
 impl Pulses {
-    pub(super) fn new(streams: usize, every: Duration) -> Self {
-        let patience = READ_LIMIT + every * MISSED_BEATS;
-        let pulse = Pulse { beat: Instant::now(), looked: false };
-        Self { patience, streams: Mutex::new(vec![pulse; streams]) }
+    pub(super) fn new(every: Duration) -> Self {
+        Self { patience: READ_LIMIT + every * MISSED_BEATS, streams: Mutex::default() }
+    }
+
+    /// One more stream; its index.
+    pub(super) fn add(&self) -> usize {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.push(Pulse { beat: Instant::now(), looked: false });
+        streams.len() - 1
     }
 
     fn beat(&self, index: usize) {
@@ -199,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_stands_still_is_not_alive() {
-        let pulses = Pulses::new(2, Duration::from_secs(1));
+        let pulses = Pulses::new(Duration::from_secs(1));
+        assert_eq!([pulses.add(), pulses.add()], [0, 1]);
         assert_eq!(pulses.alive(), Ok(()));
         let long_ago = Instant::now().checked_sub(Duration::from_secs(35)).unwrap();
         pulses.change(1, |pulse| pulse.beat = long_ago);
@@ -210,7 +212,8 @@ mod tests {
 
     #[test]
     fn the_page_is_ready_once_every_ledger_was_looked_at() {
-        let pulses = Pulses::new(2, Duration::from_secs(1));
+        let pulses = Pulses::new(Duration::from_secs(1));
+        assert_eq!([pulses.add(), pulses.add()], [0, 1]);
         assert!(pulses.ready().is_err());
         pulses.looked(0);
         assert!(pulses.ready().is_err());

@@ -34,7 +34,8 @@ pub struct Rows {
     schema: SchemaRef,
     columns: Vec<(Wire, Builder)>,
     deletes: BooleanBufferBuilder,
-    on_special: OnSpecial,
+    /// By column.
+    on_special: Vec<OnSpecial>,
     /// The columns of which deletes need the true value.
     is_key: Vec<bool>,
     bytes: usize,
@@ -47,7 +48,7 @@ impl Rows {
         schema: SchemaRef,
         wires: &[Wire],
         is_key: Vec<bool>,
-        on_special: OnSpecial,
+        on_special: Vec<OnSpecial>,
     ) -> Self {
         let columns = wires.iter().map(|wire| (*wire, Builder::new(&wire.arrow()))).collect();
         let deletes = BooleanBufferBuilder::new(0);
@@ -79,9 +80,10 @@ impl Rows {
     pub fn push(&mut self, record: &Record, delete: bool) -> Result<(), Fault> {
         for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
             let nullable = self.schema.field(index).is_nullable();
+            let on_special = self.on_special.get(index).copied().unwrap_or_default();
             let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
             let Err(why) = builder.append(*wire, record.cell(index), nullable) else { continue };
-            match (why, self.on_special) {
+            match (why, on_special) {
                 (Why::Type, _) => {}
                 (_, _) if !needed => {
                     builder.append_nothing(nullable);
@@ -93,7 +95,7 @@ impl Rows {
                 }
                 _ => {}
             }
-            return Err(why.fault(index, *wire, nullable, self.on_special));
+            return Err(why.fault(index, *wire, nullable, on_special));
         }
         self.deletes.append(delete);
         self.bytes += record.size();

@@ -20,8 +20,8 @@
 //! | datetime2(f), f ≤ 6 | Timestamp(µs), f digits | | |
 //! | datetime | Timestamp(µs), 3 digits | the milliseconds that the server shows | |
 //! | smalldatetime | Timestamp(µs), 0 digits | | |
-//! | time(7), datetime2(7) | as declared, such as `datetime2(6)`: the seventh digit is cut off | | undeclared |
-//! | datetimeoffset(f) | Timestamp(µs, UTC) if declared, such as `datetimeoffset(6)`: the instant without its offset and seventh digit | | undeclared |
+//! | time(7), datetime2(7) | as declared: `datetime2(6)` cuts the seventh digit off, `text` keeps it | text by style 121 | undeclared |
+//! | datetimeoffset(f) | as declared: `datetimeoffset(6)` is the instant without its offset and seventh digit, `text` keeps both | text by style 121 | undeclared |
 //! | xml, hierarchyid, json | Utf8 if declared as text | nvarchar(max) | undeclared |
 //! | sql_variant, geography, geometry, vector, CLR types | none | | always |
 //!
@@ -169,17 +169,28 @@ impl Wire {
 /// `Config` if the declaration does not fit the type; `Schema` if the type needs one or cannot be
 /// carried.
 pub fn map(column: &Column, declared: Option<Declared>) -> Result<Mapped> {
-    let Native { wire, expression, bound } = native(column)?;
-    let wire = declare(column, wire, declared)?;
-    let mut metadata: HashMap<String, String> =
-        bound.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-    if let Some((key, value)) = declared.and_then(Declared::metadata) {
+    let Native { wire, mut expression, bound } = native(column)?;
+    let instead = declare(column, wire, declared)?;
+    let own: HashMap<String, String> =
+        bound.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    if let Some(declared) = declared {
+        declared.holds(&column.name, &column.declared(), &wire.arrow(), &own)?;
+    }
+    let as_text = instead == Wire::Text && wire != Wire::Text;
+    if as_text {
+        // Every digit, and the offset.
+        expression = format!("CONVERT(nvarchar(40), {expression}, 121)");
+    }
+    let wire = instead;
+    let mut metadata = own;
+    if let Some(metadata_of) = declared.map(Declared::metadata).filter(|of| as_text || of.is_some())
+    {
         // What is declared takes the place of what the type says.
-        metadata = HashMap::from([(key.to_owned(), value)]);
+        metadata = metadata_of.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
     }
     match wire {
         Wire::Guid => drop(metadata.insert(meta::MEANING.to_owned(), "uuid".to_owned())),
-        Wire::Text if converted_text(column) => {
+        Wire::Text if as_text || converted_text(column) => {
             let meaning = if column.type_name == "json" { "json" } else { "text" };
             metadata.insert(meta::MEANING.to_owned(), meaning.to_owned());
         }
@@ -271,10 +282,11 @@ fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wi
     let unfit = |allowed: &str| {
         Error::config(format!("columns.{name}: {kind} can be declared as {allowed} only"))
     };
+    let otherwise = if wire == Wire::Text { "" } else { "; to carry all of it, declare text" };
     let wants = |why: &str, declaration: &str| {
         Error::schema(format!(
             "column {name}: {kind} {why}. To accept that, write columns: {{ {name}: \
-             \"{declaration}\" }}"
+             \"{declaration}\" }}{otherwise}"
         ))
     };
     match (wire, declared) {
@@ -296,17 +308,21 @@ fn declare(column: &Column, wire: Wire, declared: Option<Declared>) -> Result<Wi
             Ok(Wire::Decimal(precision, u8::try_from(scale).unwrap_or(0), from))
         }
         (Wire::Decimal(..), Some(_)) => Err(unfit("decimal(p,s)")),
+        (
+            Wire::Time(_) | Wire::DateTime2(_) | Wire::DateTimeOffset(_),
+            Some(Declared::Text | Declared::Chars(_) | Declared::Units(_)),
+        ) => Ok(Wire::Text),
         (Wire::Time(_), Some(Declared::Time(_))) => Ok(wire),
-        (Wire::Time(_), Some(_)) => Err(unfit("time(f)")),
+        (Wire::Time(_), Some(_)) => Err(unfit("time(f) or text")),
         (
             Wire::DateTime2(_) | Wire::DateTime | Wire::SmallDateTime,
             Some(Declared::Timestamp(_)),
         ) => Ok(wire),
         (Wire::DateTime2(_) | Wire::DateTime | Wire::SmallDateTime, Some(_)) => {
-            Err(unfit("datetime2(f)"))
+            Err(unfit("datetime2(f), or datetime2 as text"))
         }
         (Wire::DateTimeOffset(_), Some(Declared::TimestampTz(_))) => Ok(wire),
-        (Wire::DateTimeOffset(_), Some(_)) => Err(unfit("datetimeoffset(f)")),
+        (Wire::DateTimeOffset(_), Some(_)) => Err(unfit("datetimeoffset(f) or text")),
         (_, Some(_)) => Err(Error::config(format!(
             "columns.{name}: {kind} has one exact form only; take the declaration out"
         ))),

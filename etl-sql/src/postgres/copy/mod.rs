@@ -14,4 +14,4 @@ pub(crate) use numeric::put_decimal;
 pub use rows::{Fault, Rows};
 pub use text::text_of;
 pub(crate) use value::{DAY_MICROS, EPOCH_DAYS, EPOCH_MICROS};
-pub use value::{cursor_micros, timestamp_micros, timestamp_text};
+pub use value::{cursor_micros, timestamp_micros, timestamp_text, xid8};

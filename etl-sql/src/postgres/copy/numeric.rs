@@ -5,6 +5,7 @@
 pub(super) enum NumericFault {
     NaN,
     Infinite,
+    MinusInfinite,
     /// More digits before the point than declared.
     Precision,
     /// Digits other than zero behind the declared scale.
@@ -30,7 +31,8 @@ pub(super) fn decimal(bytes: &[u8], precision: u8, scale: i8) -> Result<i128, Nu
     };
     match sign {
         NAN => return Err(NumericFault::NaN),
-        POSITIVE_INFINITY | NEGATIVE_INFINITY => return Err(NumericFault::Infinite),
+        POSITIVE_INFINITY => return Err(NumericFault::Infinite),
+        NEGATIVE_INFINITY => return Err(NumericFault::MinusInfinite),
         0 | NEGATIVE => {}
         _ => return Err(NumericFault::Garbled),
     }
@@ -173,7 +175,10 @@ mod tests {
         let nines = [99, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999, 9999];
         assert_eq!(decimal(&wire(9, 0, &nines), 38, 0), Ok(10_i128.pow(38) - 1));
         assert_eq!(decimal(&wire(0, NAN, &[]), 18, 2), Err(NumericFault::NaN));
-        assert_eq!(decimal(&wire(0, NEGATIVE_INFINITY, &[]), 18, 2), Err(NumericFault::Infinite));
+        assert_eq!(
+            decimal(&wire(0, NEGATIVE_INFINITY, &[]), 18, 2),
+            Err(NumericFault::MinusInfinite)
+        );
         assert_eq!(decimal(&[0; 7], 18, 2), Err(NumericFault::Garbled));
         assert_eq!(decimal(&wire(0, 0, &[10_000]), 18, 2), Err(NumericFault::Garbled));
     }

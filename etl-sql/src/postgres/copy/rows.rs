@@ -12,10 +12,11 @@ use arrow::datatypes::SchemaRef;
 use etl_core::batch::Changes;
 use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
+use etl_core::schema::{meta, meta_number};
 
 use super::frames::Frame;
 use super::numeric::{NumericFault, decimal};
-use super::value::{Special, date, int, time, timestamp};
+use super::value::{Special, date, int, time, timestamp, xid8};
 use crate::postgres::types::Wire;
 
 /// A value that cannot be carried: which column, and why.
@@ -34,7 +35,8 @@ pub struct Rows {
     schema: SchemaRef,
     columns: Vec<(Wire, Builder)>,
     deletes: BooleanBufferBuilder,
-    on_special: OnSpecial,
+    /// By column.
+    on_special: Vec<OnSpecial>,
     /// The columns of which deletes need the true value.
     is_key: Vec<bool>,
     bytes: usize,
@@ -63,7 +65,7 @@ impl Rows {
         schema: SchemaRef,
         wires: &[Wire],
         is_key: Vec<bool>,
-        on_special: OnSpecial,
+        on_special: Vec<OnSpecial>,
     ) -> Self {
         let columns = wires.iter().map(|wire| (*wire, Builder::new(*wire))).collect();
         let deletes = BooleanBufferBuilder::new(0);
@@ -94,7 +96,9 @@ impl Rows {
     /// A fault; the columns are then of no more use.
     pub fn push(&mut self, frame: &Frame<'_>, delete: bool) -> Result<(), Fault> {
         for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
-            let nullable = self.schema.field(index).is_nullable();
+            let field = self.schema.field(index);
+            let nullable = field.is_nullable();
+            let on_special = self.on_special.get(index).copied().unwrap_or_default();
             let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
             let outcome = match frame.field(index) {
                 Some(bytes) => builder.append(*wire, bytes),
@@ -105,7 +109,7 @@ impl Rows {
                 None => Err(Why::Null),
             };
             let Err(why) = outcome else { continue };
-            match (&why, self.on_special) {
+            match (&why, on_special) {
                 (Why::Garbled, _) => {}
                 (_, _) if !needed && nullable => {
                     builder.append_null();
@@ -119,9 +123,15 @@ impl Rows {
                     builder.append_null();
                     continue;
                 }
+                (Why::Special(special), OnSpecial::Clamp) => {
+                    let digits = meta_number(field, meta::FRACTION).unwrap_or(6);
+                    if builder.append_nearest(*wire, *special, digits).is_some() {
+                        continue;
+                    }
+                }
                 _ => {}
             }
-            return Err(why.fault(index, *wire, nullable, self.on_special));
+            return Err(why.fault(index, *wire, nullable, on_special));
         }
         self.deletes.append(delete);
         self.bytes += frame.size();
@@ -165,6 +175,7 @@ impl From<NumericFault> for Why {
         match fault {
             NumericFault::NaN => Self::Special(Special::NotANumber),
             NumericFault::Infinite => Self::Special(Special::Infinite),
+            NumericFault::MinusInfinite => Self::Special(Special::MinusInfinite),
             NumericFault::Precision => Self::Precision,
             NumericFault::Scale => Self::Scale,
             NumericFault::Garbled => Self::Garbled,
@@ -193,9 +204,13 @@ impl Why {
                 "is {}, and cannot become NULL in a NOT NULL column; correct it at the source",
                 special.as_str()
             ),
+            Self::Special(special) if on_special == OnSpecial::Clamp => format!(
+                "is {}, to which no value is near; correct it at the source",
+                special.as_str()
+            ),
             Self::Special(special) => format!(
                 "is {}, which the target cannot hold; correct it at the source, or set \
-                 on_special: null{}",
+                 on_special: null{} or clamp",
                 special.as_str(),
                 if nullable { "" } else { " (for which the column would have to be nullable)" }
             ),
@@ -213,7 +228,7 @@ impl Builder {
             Wire::Int8 => Self::Int8(Int64Builder::new()),
             Wire::Float4 => Self::Float4(Float32Builder::new()),
             Wire::Float8 => Self::Float8(Float64Builder::new()),
-            Wire::Numeric(..) => Self::Decimal(Decimal128Builder::new()),
+            Wire::Numeric(..) | Wire::Xid8 => Self::Decimal(Decimal128Builder::new()),
             Wire::Text => Self::Text(StringBuilder::new()),
             Wire::Bytes => Self::Bytes(BinaryBuilder::new()),
             Wire::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
@@ -251,8 +266,10 @@ impl Builder {
                 builder.append_value(value);
             }
             Self::Decimal(builder) => {
-                let Wire::Numeric(precision, scale) = wire else { return Err(Why::Garbled) };
-                builder.append_value(decimal(bytes, precision, scale)?);
+                builder.append_value(match wire {
+                    Wire::Numeric(precision, scale) => decimal(bytes, precision, scale)?,
+                    _ => i128::from(xid8(bytes).ok_or(Why::Garbled)?),
+                });
             }
             Self::Text(builder) => {
                 builder.append_value(str::from_utf8(bytes).map_err(|_| Why::Garbled)?);
@@ -267,6 +284,28 @@ impl Builder {
             Self::Timestamp(builder) => builder.append_value(timestamp(long()?)?),
         }
         Ok(())
+    }
+
+    /// The value of the column's type that is nearest, if any is.
+    fn append_nearest(&mut self, wire: Wire, special: Special, digits: u32) -> Option<()> {
+        match self {
+            Self::Float4(builder) => {
+                builder.append_value(special.nearest_number(f32::MIN, f32::MAX)?);
+            }
+            Self::Float8(builder) => {
+                builder.append_value(special.nearest_number(f64::MIN, f64::MAX)?);
+            }
+            Self::Decimal(builder) => {
+                let Wire::Numeric(precision, _) = wire else { return None };
+                let most = 10_i128.checked_pow(u32::from(precision))? - 1;
+                builder.append_value(special.nearest_number(-most, most)?);
+            }
+            Self::Date(builder) => builder.append_value(special.nearest_day()?),
+            Self::Time(builder) => builder.append_value(special.nearest_time(digits)?),
+            Self::Timestamp(builder) => builder.append_value(special.nearest_instant(digits)?),
+            _ => return None,
+        }
+        Some(())
     }
 
     fn append_null(&mut self) {
@@ -330,7 +369,11 @@ fn finite(value: f64) -> Result<(), Why> {
     if value.is_nan() {
         return Err(Why::Special(Special::NotANumber));
     }
-    if value.is_infinite() { Err(Why::Special(Special::Infinite)) } else { Ok(()) }
+    if value.is_infinite() {
+        let below = value.is_sign_negative();
+        return Err(Why::Special(if below { Special::MinusInfinite } else { Special::Infinite }));
+    }
+    Ok(())
 }
 
 impl From<Fault> for Error {

@@ -1,7 +1,7 @@
 //! A value as the text that a literal of its type takes.
 
 use super::numeric::decimal;
-use super::value::{date, date_text, int, time_text, timestamp, timestamp_text};
+use super::value::{date, date_text, int, time_text, timestamp, timestamp_text, xid8};
 use crate::postgres::types::Wire;
 
 /// The text of a field, from which Postgres reads back the same value; `None` for a value that
@@ -13,6 +13,7 @@ pub fn text_of(wire: Wire, bytes: &[u8]) -> Option<String> {
         Wire::Int2 => i16::from_be_bytes(int(bytes)?).to_string(),
         Wire::Int4 => i32::from_be_bytes(int(bytes)?).to_string(),
         Wire::Int8 => i64::from_be_bytes(int(bytes)?).to_string(),
+        Wire::Xid8 => xid8(bytes)?.to_string(),
         Wire::Float4 => f32::from_be_bytes(int(bytes)?).to_string(),
         Wire::Float8 => f64::from_be_bytes(int(bytes)?).to_string(),
         Wire::Numeric(precision, scale) => {
@@ -54,6 +55,7 @@ mod tests {
         for (wire, bytes, text) in [
             (Wire::Bool, &[1][..], "true"),
             (Wire::Int8, &(-5_i64).to_be_bytes(), "-5"),
+            (Wire::Xid8, &u64::MAX.to_be_bytes(), "18446744073709551615"),
             (Wire::Bytes, &[0, 255], "\\x00ff"),
             (Wire::Date, &0_i32.to_be_bytes(), "2000-01-01"),
             (Wire::Time, &1_i64.to_be_bytes(), "00:00:00.000001"),

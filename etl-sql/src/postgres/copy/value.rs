@@ -15,6 +15,8 @@ pub(crate) const DAY_MICROS: i64 = 86_400_000_000;
 pub(super) enum Special {
     NotANumber,
     Infinite,
+    /// Below everything.
+    MinusInfinite,
     /// Before 0001-01-01.
     TooEarly,
     /// After 9999-12-31.
@@ -29,6 +31,7 @@ impl Special {
         match self {
             Self::NotANumber => "NaN",
             Self::Infinite => "infinity",
+            Self::MinusInfinite => "-infinity",
             Self::TooEarly => "a date before 0001-01-01",
             Self::TooLate => "a date after 9999-12-31",
             Self::EndOfDay => "the time 24:00",
@@ -40,10 +43,48 @@ pub(super) fn int<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok()
 }
 
+impl Special {
+    /// Whether the nearest value is the greatest, not the least; `None` if there is none.
+    const fn is_above(self) -> Option<bool> {
+        match self {
+            Self::NotANumber => None,
+            Self::Infinite | Self::TooLate | Self::EndOfDay => Some(true),
+            Self::MinusInfinite | Self::TooEarly => Some(false),
+        }
+    }
+
+    pub(super) fn nearest_day(self) -> Option<i32> {
+        self.is_above().map(|above| if above { LAST_DAY } else { FIRST_DAY })
+    }
+
+    /// Microseconds since 1970, of a column with so many fractional digits.
+    pub(super) fn nearest_instant(self, digits: u32) -> Option<i64> {
+        let end = (i64::from(LAST_DAY) + 1) * DAY_MICROS;
+        let first = i64::from(FIRST_DAY) * DAY_MICROS;
+        self.is_above().map(|above| if above { end - step(digits) } else { first })
+    }
+
+    /// Microseconds since midnight, of a column with so many fractional digits.
+    pub(super) fn nearest_time(self, digits: u32) -> Option<i64> {
+        self.is_above().map(|above| if above { DAY_MICROS - step(digits) } else { 0 })
+    }
+
+    /// The greatest or the least of a type of numbers.
+    pub(super) fn nearest_number<T>(self, least: T, greatest: T) -> Option<T> {
+        self.is_above().map(|above| if above { greatest } else { least })
+    }
+}
+
+fn step(digits: u32) -> i64 {
+    10_i64.pow(6_u32.saturating_sub(digits))
+}
+
 /// Days since 1970 from days since 2000.
 pub(super) fn date(days: i32) -> Result<i32, Special> {
-    if days == i32::MAX || days == i32::MIN {
-        return Err(Special::Infinite);
+    match days {
+        i32::MAX => return Err(Special::Infinite),
+        i32::MIN => return Err(Special::MinusInfinite),
+        _ => {}
     }
     match days.saturating_add(EPOCH_DAYS) {
         days if days < FIRST_DAY => Err(Special::TooEarly),
@@ -54,8 +95,10 @@ pub(super) fn date(days: i32) -> Result<i32, Special> {
 
 /// Microseconds since 1970 from microseconds since 2000.
 pub(super) fn timestamp(micros: i64) -> Result<i64, Special> {
-    if micros == i64::MAX || micros == i64::MIN {
-        return Err(Special::Infinite);
+    match micros {
+        i64::MAX => return Err(Special::Infinite),
+        i64::MIN => return Err(Special::MinusInfinite),
+        _ => {}
     }
     let first = i64::from(FIRST_DAY) * DAY_MICROS;
     let end = (i64::from(LAST_DAY) + 1) * DAY_MICROS;
@@ -96,6 +139,12 @@ pub fn cursor_micros(bytes: &[u8]) -> Option<i64> {
     timestamp(i64::from_be_bytes(int(bytes)?)).ok()
 }
 
+/// A transaction's number as it arrives.
+#[must_use]
+pub fn xid8(bytes: &[u8]) -> Option<u64> {
+    int(bytes).map(u64::from_be_bytes)
+}
+
 /// `2024-02-29`.
 pub(super) fn date_text(days: i32) -> Option<String> {
     NaiveDate::from_epoch_days(days).map(|date| date.format("%Y-%m-%d").to_string())
@@ -124,7 +173,11 @@ mod tests {
         assert_eq!(timestamp(i64::MAX), Err(Special::Infinite));
         assert_eq!(date_text(date(FIRST_DAY - EPOCH_DAYS).unwrap()).unwrap(), "0001-01-01");
         assert_eq!(date_text(date(LAST_DAY - EPOCH_DAYS).unwrap()).unwrap(), "9999-12-31");
-        assert_eq!(date(i32::MIN), Err(Special::Infinite));
+        assert_eq!(date(i32::MIN), Err(Special::MinusInfinite));
+        assert_eq!(Special::TooLate.nearest_instant(3), Some((end + EPOCH_MICROS) - 1_000));
+        assert_eq!(Special::MinusInfinite.nearest_day(), Some(FIRST_DAY));
+        assert_eq!(Special::EndOfDay.nearest_time(2), Some(DAY_MICROS - 10_000));
+        assert_eq!(Special::NotANumber.nearest_number(-1, 1), None);
         assert_eq!(time(DAY_MICROS), Err(Special::EndOfDay));
         assert_eq!(time_text(DAY_MICROS - 1), "23:59:59.999999");
     }

@@ -48,7 +48,7 @@ fn search_path(ctx: &Ctx<'_>, db: &Database) -> Vec<i32> {
 
 /// The object of that name, without regard to rights. `Ok(None)` when there is none.
 pub(crate) fn find_object(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<Option<Found>> {
-    if name.is_temp() || name.name.starts_with('@') {
+    if name.is_temp() || name.is_table_variable() {
         let owner = if name.name.starts_with("##") { 0 } else { ctx.sess.id };
         let def = ctx
             .state
@@ -108,7 +108,7 @@ pub(crate) fn find_table(ctx: &mut Ctx<'_>, name: &ObjName) -> Result<(i32, Arc<
             Err(SqlError::new(259, 16, "Ad hoc updates to system catalogs are not allowed.")
                 .reach(Reach::Batch))
         }
-        None if name.name.starts_with('@') => Err(SqlError::new(
+        None if name.is_table_variable() => Err(SqlError::new(
             1087,
             15,
             format!("Must declare the table variable \"{}\".", name.name),
@@ -154,7 +154,7 @@ impl Binder<'_, '_> {
             return self.cte(i, alias.unwrap_or(&name.name));
         }
         let found = find_object(self.ctx, name)?.ok_or_else(|| {
-            if name.name.starts_with('@') {
+            if name.is_table_variable() {
                 SqlError::new(
                     1087,
                     15,

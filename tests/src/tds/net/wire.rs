@@ -277,8 +277,9 @@ pub(crate) fn in_range(value: &Value, ty: SqlType) -> bool {
             SqlType::Decimal(p, _) => decimal::fits(decimal::join(*hi, *lo), p),
             _ => true,
         },
-        Value::Real(f) => f.is_finite(),
-        Value::Float(f) => f.is_finite(),
+        // The documented range ends at the least normal number; DBCC CHECKDB takes others for damage.
+        Value::Real(f) => f.is_normal() || *f == 0.0,
+        Value::Float(f) => f.is_normal() || *f == 0.0,
         _ => true,
     }
 }

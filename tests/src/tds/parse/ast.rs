@@ -30,6 +30,11 @@ impl ObjName {
     pub(crate) fn is_temp(&self) -> bool {
         self.name.starts_with('#')
     }
+
+    /// A variable has no schema; behind one, `[@t]` is a table's name as any other.
+    pub(crate) fn is_table_variable(&self) -> bool {
+        self.db.is_none() && self.schema.is_none() && self.name.starts_with('@')
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

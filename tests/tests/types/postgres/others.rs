@@ -1,0 +1,157 @@
+//! Arrays, and types that are texts only once somebody says so.
+
+use crate::types::cell::{Case, Shape, case, declared, is, no};
+
+pub(super) const CASES: &[Case] = &[
+    case(
+        "integer[]",
+        Shape::Text,
+        &[
+            is("'{}'", "{}"),
+            is("'{1,NULL,-3}'", "{1,NULL,-3}"),
+            is("'{{1,2},{3,4}}'", "{{1,2},{3,4}}"),
+            is("'[2:3]={1,2}'", "[2:3]={1,2}"),
+        ],
+    ),
+    case(
+        "text[]",
+        Shape::Text,
+        &[
+            is("'{}'", "{}"),
+            is(
+                "ARRAY['a,b', 'c\"d', '{e}', '\\', '']",
+                "{\"a,b\",\"c\\\"d\",\"{e}\",\"\\\\\",\"\"}",
+            ),
+            is("ARRAY[NULL, 'NULL', 'null']", "{NULL,\"NULL\",\"null\"}"),
+            is("ARRAY['😀 ', ' ']", "{\"😀 \",\" \"}"),
+        ],
+    ),
+    case(
+        "float8[]",
+        Shape::Text,
+        &[
+            is("'{0.1,NaN,5e-324,-0,Infinity}'", "{0.1,NaN,5e-324,-0,Infinity}"),
+            is("'{0.30000000000000004}'", "{0.30000000000000004}"),
+        ],
+    ),
+    case("real[]", Shape::Text, &[is("'{0.1,3.4028235e+38}'", "{0.1,3.4028235e+38}")]),
+    case(
+        "numeric[]",
+        Shape::Text,
+        &[is("'{1.50,NaN,1e40}'", "{1.50,NaN,10000000000000000000000000000000000000000}")],
+    ),
+    case(
+        "timestamptz[]",
+        Shape::Text,
+        &[is("'{\"2024-02-29 12:00:00+02\",infinity}'", "{\"2024-02-29 10:00:00+00\",infinity}")],
+    ),
+    case("date[]", Shape::Text, &[is("'{2024-02-29,infinity}'", "{2024-02-29,infinity}")]),
+    case(
+        "uuid[]",
+        Shape::Text,
+        &[is("'{00112233-4455-6677-8899-aabbccddeeff}'", "{00112233-4455-6677-8899-aabbccddeeff}")],
+    ),
+    case("boolean[]", Shape::Text, &[is("'{true,false,NULL}'", "{t,f,NULL}")]),
+    case("bytea[]", Shape::Text, &[is("ARRAY['\\x00ff'::bytea]", "{\"\\\\x00ff\"}")]),
+    case("public.mood[]", Shape::Text, &[is("'{sad,\"ha ppy\"}'", "{sad,\"ha ppy\"}")]),
+    case("jsonb[]", Shape::Text, &[is("ARRAY['{\"a\": 1}'::jsonb]", "{\"{\\\"a\\\": 1}\"}")]),
+    declared("interval[]", "text", Shape::Text, &[is("'{1 day}'", "{\"1 day\"}")]),
+    case("inet", Shape::Text, &[no("'10.0.0.1'", "v: text")]),
+    declared(
+        "inet",
+        "varchar(50)",
+        Shape::Text,
+        &[
+            is("'10.0.0.0/8'", "10.0.0.0/8"),
+            is("'192.168.1.1'", "192.168.1.1/32"),
+            is("'::1'", "::1/128"),
+            is("'::ffff:1.2.3.4/96'", "::ffff:1.2.3.4/96"),
+        ],
+    ),
+    declared(
+        "cidr",
+        "text",
+        Shape::Text,
+        &[is("'10.0.0.0/8'", "10.0.0.0/8"), is("'::/0'", "::/0")],
+    ),
+    declared("macaddr", "text", Shape::Text, &[is("'08:00:2b:01:02:03'", "08:00:2b:01:02:03")]),
+    declared(
+        "macaddr8",
+        "text",
+        Shape::Text,
+        &[is("'08:00:2b:01:02:03:04:05'", "08:00:2b:01:02:03:04:05")],
+    ),
+    case("int4range", Shape::Text, &[no("'[1,5)'", "v: text")]),
+    declared(
+        "int4range",
+        "text",
+        Shape::Text,
+        &[
+            is("'[1,5]'", "[1,6)"),
+            is("'empty'", "empty"),
+            is("'(,)'", "(,)"),
+            is("'[2147483647,2147483647)'", "empty"),
+        ],
+    ),
+    declared("numrange", "text", Shape::Text, &[is("'(0.10,1.50]'", "(0.10,1.50]")]),
+    declared(
+        "tstzrange",
+        "text",
+        Shape::Text,
+        &[is("'[2024-01-01 00:00:00+01,infinity)'", "[\"2023-12-31 23:00:00+00\",infinity)")],
+    ),
+    declared(
+        "daterange",
+        "text",
+        Shape::Text,
+        &[is("'[2024-01-01,2024-01-31]'", "[2024-01-01,2024-02-01)")],
+    ),
+    declared(
+        "int4multirange",
+        "text",
+        Shape::Text,
+        &[is("'{[1,3),[5,7)}'", "{[1,3),[5,7)}"), is("'{}'", "{}")],
+    ),
+    declared(
+        "tsvector",
+        "text",
+        Shape::Text,
+        &[is("'a:1 ''b c'':2A'", "'a':1 'b c':2A"), is("''", "")],
+    ),
+    declared("tsquery", "text", Shape::Text, &[is("'a & !b'", "'a' & !'b'")]),
+    declared(
+        "public.hstore",
+        "text",
+        Shape::Text,
+        &[is("'a=>1, b=>NULL'", "\"a\"=>\"1\", \"b\"=>NULL")],
+    ),
+    case("public.pair", Shape::Text, &[no("'(1,a)'", "v: text")]),
+    declared(
+        "public.pair",
+        "text",
+        Shape::Text,
+        &[is("'(1,\"a b\")'", "(1,\"a b\")"), is("'(,)'", "(,)")],
+    ),
+    case("point", Shape::Text, &[no("'(1,2)'", "v: text")]),
+    declared(
+        "point",
+        "nvarchar(max)",
+        Shape::Text,
+        &[is("'(0.1,-2)'", "(0.1,-2)"), is("'(NaN,5e-324)'", "(NaN,5e-324)")],
+    ),
+    declared("line", "text", Shape::Text, &[is("'{1,2,3}'", "{1,2,3}")]),
+    declared("lseg", "text", Shape::Text, &[is("'[(0,0),(1,1)]'", "[(0,0),(1,1)]")]),
+    declared("box", "text", Shape::Text, &[is("'(1,1),(0,0)'", "(1,1),(0,0)")]),
+    declared("path", "text", Shape::Text, &[is("'[(0,0),(1,1)]'", "[(0,0),(1,1)]")]),
+    declared("polygon", "text", Shape::Text, &[is("'((0,0),(1,1),(1,0))'", "((0,0),(1,1),(1,0))")]),
+    declared("circle", "text", Shape::Text, &[is("'<(0,0),1.5>'", "<(0,0),1.5>")]),
+    case("bit(3)", Shape::Text, &[no("B'101'", "v: text")]),
+    declared("bit(3)", "text", Shape::Text, &[is("B'101'", "101"), is("B'000'", "000")]),
+    declared("bit varying(8)", "text", Shape::Text, &[is("B'0101'", "0101"), is("B''", "")]),
+    declared(
+        "pg_lsn",
+        "text",
+        Shape::Text,
+        &[is("'0/0'", "0/0"), is("'FFFFFFFF/FFFFFFFF'", "FFFFFFFF/FFFFFFFF")],
+    ),
+];
