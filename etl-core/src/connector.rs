@@ -1,6 +1,7 @@
 //! What a registry entry is, and the part of a config that every connector understands.
 
 mod filter_exit;
+mod replace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -126,6 +127,10 @@ pub struct StreamConfig {
     /// Others write to the target table too: take range locks when inserting.
     #[serde(default)]
     pub foreign_writers: bool,
+    /// Mode `replace`: a target with rows may become empty. Else a load of no rows is refused: a
+    /// source that is suddenly empty is mostly one that broke.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_empty: bool,
     /// Changes to the rows on their way, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transforms: Vec<TransformConfig>,
@@ -202,6 +207,7 @@ impl StreamConfig {
             self.declared(column)?;
         }
         self.validate_exit()?;
+        self.validate_replace()?;
         let cursor = &self.cursor;
         if cursor.set_by == SetBy::Application && !matches!(cursor.safety, Safety::Lookback(_)) {
             return Err(Error::config(format!(
@@ -232,6 +238,8 @@ pub enum Mode {
     Upsert,
     /// Insert every row version that is read, once.
     Append,
+    /// Read everything with each run, and make the target that, in one transaction at its end.
+    Replace,
 }
 
 impl Mode {
@@ -241,7 +249,14 @@ impl Mode {
         match self {
             Self::Upsert => "upsert",
             Self::Append => "append",
+            Self::Replace => "replace",
         }
+    }
+
+    /// Whether the target has one row per key.
+    #[must_use]
+    pub const fn is_keyed(self) -> bool {
+        !matches!(self, Self::Append)
     }
 }
 

@@ -38,6 +38,6 @@ pub use ledger::{Ledger, RowCounts, RunCounts};
 pub use pipeline::{Pipeline, PipelineOptions};
 pub use position::Position;
 pub use schema::{Definition, StreamSchema};
-pub use sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Run, RunReport, Sink};
+pub use sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink};
 pub use source::Source;
 pub use transform::Transform;

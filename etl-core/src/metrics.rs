@@ -160,6 +160,13 @@ impl Metrics {
     /// A batch is durable.
     pub fn committed(&self, batch: &Batch, counts: &Counts, took: Duration) {
         self.progress(&batch.progress);
+        self.batches.add(1, &self.labels);
+        self.bytes.add(u64::try_from(batch.changes.bytes()).unwrap_or(u64::MAX), &self.labels);
+        self.applied(counts, took);
+    }
+
+    /// Rows of the target became durable.
+    pub fn applied(&self, counts: &Counts, took: Duration) {
         for (kind, rows) in [
             ("inserted", counts.inserted),
             ("updated", counts.updated),
@@ -168,8 +175,6 @@ impl Metrics {
         ] {
             self.rows.add(rows, &self.with("kind", kind));
         }
-        self.batches.add(1, &self.labels);
-        self.bytes.add(u64::try_from(batch.changes.bytes()).unwrap_or(u64::MAX), &self.labels);
         self.commit.record(took.as_secs_f64(), &self.labels);
     }
 

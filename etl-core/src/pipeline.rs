@@ -4,6 +4,7 @@ mod carry;
 mod claim;
 mod keys;
 mod read_ahead;
+mod replace;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,9 +21,11 @@ use crate::metrics::Metrics;
 use crate::position::Position;
 use crate::retry::{Retry, RetryPolicy};
 use crate::schema::{Definition, StreamSchema};
-use crate::sink::{Checkpoint, Fence, Outcome, RunReport, Sink};
+use crate::sink::{Checkpoint, Fence, Outcome, Phase, RunReport, Sink};
 use crate::source::Source;
 use crate::transform::Transform;
+
+use carry::Swept;
 
 /// How a pipeline runs.
 #[derive(Debug, Clone)]
@@ -188,12 +191,24 @@ impl Pipeline {
             sequence: checkpoint.sequence,
             definition: schema.definition.to_text()?,
             ttl: self.options.lease_ttl,
+            generation: checkpoint.generation,
         };
-        let after = self.resume_after(&schema, checkpoint)?;
+        let replaces = self.sink.replaces();
+        let mut after = if replaces {
+            self.load_after(&schema, checkpoint, &mut fence)
+        } else {
+            self.resume_after(&schema, checkpoint)?
+        };
         if let Some(position) = &after {
             self.acknowledge(position).await;
         }
-        self.carry(run, &schema, &mut fence, after).await
+        if replaces {
+            return self.replace(run, &schema, &mut fence, after).await;
+        }
+        match self.carry(run, &schema, &mut fence, &mut after).await? {
+            Swept::Stopped => Ok(Outcome::Stopped),
+            Swept::Whole | Swept::Pieced => Ok(Outcome::Success),
+        }
     }
 
     /// The stream's schema after all transforms, and a target that can take it.
@@ -232,6 +247,12 @@ impl Pipeline {
         let Some(position) = checkpoint.position.filter(|_| !self.options.full_refresh) else {
             return Ok(None);
         };
+        if checkpoint.phase == Phase::Loading {
+            return Err(Error::schema(
+                "the checkpoint's position is that of a load in mode replace, which was not \
+                 brought to the target: run once with --full-refresh, or `state reset`",
+            ));
+        }
         let changes = checkpoint
             .definition
             .map_or_else(Vec::new, |stored| schema.definition.changes_since(&stored));

@@ -19,6 +19,22 @@ use crate::schema::{Definition, StreamSchema};
 /// batch in order with `renew` between, and `finish` always. Any call may be repeated after an
 /// error of a retryable class: the sink throws its connection away after any error and connects
 /// anew by itself.
+///
+/// # A sink that replaces
+/// If [`Sink::replaces`], the target becomes what the source holds, and nobody sees it half-way:
+///
+/// * `commit` loads its rows into a *stage* beside the target, one row per key: an upsert there, a
+///   delete there. The target is not touched. Afterwards the checkpoint has the fence's generation
+///   and [`Phase::Loading`].
+/// * The generation is the number of a load. A `commit` or `apply` whose fence names another one
+///   than the checkpoint, or that finds it idle, empties the stage first, in its own transaction.
+///   So rows of a load that was given up never reach the target.
+/// * `apply` makes the difference between stage and target in one transaction, and leaves
+///   [`Phase::Idle`].
+///
+/// A load that was interrupted goes on with its generation and position. The engine applies it only
+/// once a sweep that began where another had ended (or at the very start) was read to its end by
+/// one [`Source::read`](crate::Source::read): until then the stage has rows of several snapshots.
 #[async_trait]
 pub trait Sink: Send {
     /// Connects and checks that the target can take `schema`. Creates nothing in the target.
@@ -61,6 +77,25 @@ pub trait Sink: Send {
     /// stored; `Capacity` if a smaller batch may pass. Nothing was written in any case but
     /// `Unknown`.
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts>;
+
+    /// Whether commits load a stage that [`Sink::apply`] brings to the target. Always the same.
+    fn replaces(&self) -> bool {
+        false
+    }
+
+    /// Brings the target to what the stage holds: deletes what it lacks, updates what differs to
+    /// the byte, inserts what is new; the position stays. All or nothing, if the checkpoint still
+    /// stands at `fence`; the sequence is one more afterwards. The counts are the target's rows.
+    ///
+    /// May be called again after `Transient` or `Unknown`, as [`Sink::commit`]: an earlier call had
+    /// succeeded if the checkpoint is at `sequence + 1`, of our run, idle, with our generation.
+    ///
+    /// # Errors
+    /// `Fenced` as for `commit`; `Data` if the stage is empty, the target is not, and the stream
+    /// does not allow that. Nothing was written in any case but `Unknown`.
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        Err(Error::internal(format!("generation {}: this sink has no stage", fence.generation)))
+    }
 
     /// Extends the lease while nothing is being committed.
     ///
@@ -163,7 +198,7 @@ impl Statement {
 /// A change that an operator makes to a checkpoint.
 #[derive(Debug, Clone)]
 pub enum StateChange {
-    /// Go on from here; `None` starts anew.
+    /// Go on from here; `None` starts anew. A load is given up: the phase becomes idle.
     Position(Option<Position>),
     /// Accept the definition as if it had always been this one.
     Definition(Definition),
@@ -214,6 +249,42 @@ pub struct Checkpoint {
     pub definition: Option<Definition>,
     /// Rows applied by all commits so far.
     pub rows_total: i64,
+    /// The number of the load that the stage belongs to; 0 before the first.
+    pub generation: i64,
+    /// What the position belongs to.
+    pub phase: Phase,
+}
+
+/// Whether a checkpoint's position tells how far the target is, or how far a stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// The target holds what was read up to the position.
+    #[default]
+    Idle,
+    /// A stage does; it was not brought to the target yet.
+    Loading,
+}
+
+impl Phase {
+    /// The word in the checkpoint.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Loading => "loading",
+        }
+    }
+
+    /// Reads that word.
+    ///
+    /// # Errors
+    /// `Config` if it is another one: a newer version wrote it.
+    pub fn from_text(text: &str) -> Result<Self> {
+        [Self::Idle, Self::Loading].into_iter().find(|phase| phase.as_str() == text).ok_or_else(
+            || Error::config(format!("the checkpoint's phase \"{text}\" is not known here")),
+        )
+    }
 }
 
 fn position_text<S: serde::Serializer>(
@@ -240,6 +311,8 @@ pub struct Fence {
     pub definition: String,
     /// How long the lease lasts from this commit on.
     pub ttl: Duration,
+    /// The load that a sink that replaces works on; others leave it as it is.
+    pub generation: i64,
 }
 
 /// What a commit did to the target.
@@ -353,12 +426,17 @@ impl RunReport {
     pub(crate) fn add(&mut self, batch: &Batch, counts: &Counts) {
         self.read += batch.progress.read;
         self.reread += batch.progress.reread;
-        self.written += counts.inserted + counts.updated;
-        self.deleted += counts.deleted;
-        self.unchanged += counts.unchanged;
+        self.count(counts);
         self.batches += 1;
         self.checkpoint_to = Some(batch.position.clone());
         self.horizon_micros = batch.progress.horizon_micros.or(self.horizon_micros);
+    }
+
+    /// Counts rows of the target.
+    pub(crate) fn count(&mut self, counts: &Counts) {
+        self.written += counts.inserted + counts.updated;
+        self.deleted += counts.deleted;
+        self.unchanged += counts.unchanged;
     }
 
     /// Notes how it ended and gives the error back.

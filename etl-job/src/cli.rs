@@ -82,7 +82,7 @@ pub struct Prepare {
 pub struct Run {
     /// The pipeline file.
     pub file: PathBuf,
-    /// Read everything again, whatever the checkpoint says; once, and only in upsert mode.
+    /// Read everything again, whatever the checkpoint says; once, and not in append mode.
     #[arg(long, conflicts_with = "every")]
     pub full_refresh: bool,
     /// Stay and run every so often, such as 5m, until SIGTERM.

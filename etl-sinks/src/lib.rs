@@ -6,6 +6,8 @@ pub mod mssql;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
+mod step;
 #[cfg(any(feature = "mssql", feature = "postgres"))]
 mod trial;
 

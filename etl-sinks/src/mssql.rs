@@ -1,7 +1,9 @@
 //! Sink `mssql`: rows into SQL Server, exactly once.
 
 mod admin;
+mod apply;
 mod ledger;
+pub mod replace;
 mod sink;
 pub mod statements;
 
@@ -13,7 +15,9 @@ use etl_core::sink::{Sink, SinkAdmin};
 use etl_core::{Error, Result};
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::config::MssqlSection;
-use etl_sql::mssql::connect::Connection;
+use etl_sql::mssql::connect::{Connection, value};
+use etl_sql::mssql::error::Phase;
+use etl_sql::mssql::plan;
 use etl_sql::mssql::quote::TableName;
 use etl_sql::mssql::target::Target;
 use serde_json::Value;
@@ -69,5 +73,40 @@ impl Link {
             )));
         }
         Target::planned(&self.stream, schema).map(Arc::new)
+    }
+
+    /// The target as planned, and its stage, if it has one.
+    fn targets(&self, schema: &StreamSchema) -> Result<Vec<Arc<Target>>> {
+        let target = self.planned(schema)?;
+        let stage = target.stage(&self.config.state_schema)?;
+        Ok(std::iter::once(target).chain(stage).collect())
+    }
+
+    /// Whether there are state tables that we may see.
+    ///
+    /// # Errors
+    /// `Config` if they are of an older version than this program.
+    async fn has_state(&self, connection: &mut Connection, doing: &str) -> Result<bool> {
+        let sql = statements::version(&self.config.state_schema)?;
+        let row = connection.query_row(&sql, &[], Phase::Repeatable, doing).await?;
+        let Some(row) = row else { return Ok(false) };
+        let found = value::<i32>(&row, "version")?.unwrap_or(0);
+        if found >= plan::VERSION {
+            return Ok(true);
+        }
+        Err(Error::config(format!(
+            "{doing}: the state tables in [{}] are of version {found}, this program needs {}; run \
+             mssql-init with this pipeline file",
+            self.config.state_schema,
+            plan::VERSION
+        )))
+    }
+
+    /// What to say when the pipeline's row, or the whole schema, is missing.
+    fn unprepared(&self, doing: &str) -> Error {
+        Error::config(format!(
+            "{doing}: {} has no row in [{}].[checkpoint]; run mssql-init with this pipeline file",
+            self.name, self.config.state_schema
+        ))
     }
 }

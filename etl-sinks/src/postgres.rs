@@ -3,6 +3,7 @@
 mod admin;
 pub mod apply;
 mod config;
+pub mod replace;
 mod sink;
 mod state;
 pub mod statements;
@@ -68,6 +69,13 @@ impl Link {
             )));
         }
         Target::planned(&self.stream, schema)
+    }
+
+    /// The target as planned, and its stage, if it has one.
+    fn targets(&self, schema: &StreamSchema) -> Result<Vec<Target>> {
+        let target = self.planned(schema)?;
+        let stage = target.stage(&self.state_schema)?;
+        Ok(std::iter::once(target).chain(stage).collect())
     }
 
     fn doing(&self, what: &str) -> String {

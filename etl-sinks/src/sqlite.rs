@@ -3,6 +3,8 @@
 mod admin;
 mod encode;
 mod ledger;
+mod moved;
+mod replace;
 mod session;
 mod sink;
 mod state;
@@ -11,11 +13,12 @@ mod write;
 use std::sync::Arc;
 
 use etl_core::catalog::ObjectName;
-use etl_core::connector::{SinkConnector, Stream, section};
+use etl_core::connector::{Mode, SinkConnector, Stream, section};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Sink, SinkAdmin};
-use etl_sql::sqlite::{Config, quote};
+use etl_sql::sqlite::{Config, migrations, plan, quote};
 use serde_json::Value;
+use sqlx::sqlite::SqliteConnection;
 
 pub use admin::SqliteAdmin;
 pub use sink::SqliteSink;
@@ -54,11 +57,32 @@ impl Settings {
         config.validate().context(|| "target")?;
         let object = format!("streams.{}.object", stream.name);
         let table = quote::table(&object, &stream.config.object)?;
-        if table.eq_ignore_ascii_case("etl_checkpoint") || table.eq_ignore_ascii_case("etl_run") {
+        let ours = ["etl_checkpoint", "etl_run", "etl_schema_version"];
+        if ours.iter().any(|name| table.eq_ignore_ascii_case(name)) {
             return Err(Error::config(format!("{object}: {table} is a state table of ours")));
         }
         let name = stream.full_name();
         Ok(Self { config, stream: stream.clone(), name, table })
+    }
+
+    /// The table in which loads are collected that replace the target.
+    fn stage(&self) -> Option<String> {
+        let replaces = self.stream.config.mode == Mode::Replace;
+        replaces.then(|| plan::stage(&self.name, &self.table))
+    }
+
+    /// The tables that have the stream's columns.
+    fn tables(&self) -> Vec<String> {
+        std::iter::once(self.table.clone()).chain(self.stage()).collect()
+    }
+
+    /// # Errors
+    /// `Config` if the state tables are missing, or of an older version than this program.
+    async fn check_version(&self, c: &mut SqliteConnection) -> Result<()> {
+        if migrations::are_applied(c).await? {
+            return Ok(());
+        }
+        Err(self.unprepared("the state tables are missing, or of an older version,"))
     }
 
     /// What to say when the file, a table or the pipeline's row is missing.

@@ -3,6 +3,7 @@
 //! Sources, sinks and `mssql-init` share it. Each database is a cargo feature and a folder with
 //! the same file names.
 
+pub mod migration;
 #[cfg(feature = "mssql")]
 pub mod mssql;
 #[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
@@ -11,3 +12,4 @@ mod parts;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod stage;

@@ -10,6 +10,7 @@
 
 pub mod connect;
 pub mod error;
+pub mod migrations;
 pub mod plan;
 pub mod quote;
 pub mod table;

@@ -50,6 +50,9 @@ pub async fn run(
     // A table that was there before must fit as well.
     for target in &settings.targets {
         target.found(&mut connection).await?;
+        if let Some(stage) = target.stage(&settings.job.state_schema)? {
+            stage.found(&mut connection).await?;
+        }
     }
     Ok(())
 }

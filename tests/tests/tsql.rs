@@ -11,6 +11,7 @@ use etl_core::connector::Stream;
 use etl_core::predicate::Predicate;
 use etl_core::schema::{StreamSchema, meta};
 use etl_core::{Definition, StreamConfig};
+use etl_sinks::mssql::replace::Replace;
 use etl_sinks::mssql::statements::{self, Statements};
 use etl_sources::mssql::Plan;
 use etl_sources::mssql::query::{self, Bounds};
@@ -75,6 +76,16 @@ fn targets() -> BTreeMap<&'static str, Arc<Target>> {
     let at = Field::new("updated_at", DataType::Date32, true);
     BTreeMap::from([
         ("upsert", target("dbo.orders", &["id"], every_type(), json!({}))),
+        ("replace", target("dbo.orders", &["id"], every_type(), json!({ "mode": "replace" }))),
+        ("replace_text_key", {
+            let fields = vec![key("400"), Field::new("id", DataType::Int32, false), at.clone()];
+            let replace = json!({ "mode": "replace", "foreign_writers": true });
+            let mut found =
+                target("sales.[or'ders \"x\"]", &["k.e y", "id"], fields, replace).as_ref().clone();
+            // As a table that was there before may be.
+            found.columns[0].collation = "Latin1_General_BIN".to_owned();
+            Arc::new(found)
+        }),
         ("append", target("dbo.orders_log", &["id"], every_type(), json!({ "mode": "append" }))),
         (
             "text_key_shared",
@@ -195,6 +206,7 @@ fn all_statements() -> BTreeMap<String, String> {
     for (name, sql) in [
         ("claim", statements::claim("etl")),
         ("look", statements::look("etl")),
+        ("version", statements::version("etl")),
         ("ledger", statements::ledger("etl")),
         ("streams", statements::streams("etl")),
         ("totals", statements::totals("etl")),
@@ -209,7 +221,14 @@ fn all_statements() -> BTreeMap<String, String> {
     let url = SecretString::from("mssql://etl_job:unused-1@localhost/dw");
     let job = MssqlConfig::from_url(&url).unwrap();
     for (name, target) in targets() {
-        let sent = Statements::new("etl", &target).unwrap();
+        let stage = target.stage("etl").unwrap();
+        if let Some(stage) = &stage {
+            let sent = Replace::new("etl", &target, stage).unwrap();
+            all.insert(format!("{name}.load"), sent.load);
+            all.insert(format!("{name}.load_position"), sent.load_position);
+            all.insert(format!("{name}.apply"), sent.apply);
+        }
+        let sent = Statements::new("etl", stage.as_ref().unwrap_or(&target)).unwrap();
         all.insert(format!("{name}.stage"), sent.create_stage);
         all.insert(format!("{name}.commit"), sent.commit);
         if let Some(column) = target.columns.iter().find(|column| !column.key) {

@@ -55,12 +55,12 @@ fn default_mark() -> String {
 
 impl StreamConfig {
     /// What becomes of a row that leaves the filter: what the file says, else `delete` for
-    /// upserts and `keep` for appends.
+    /// upserts. An append keeps it, and what replaces lacks it.
     #[must_use]
     pub fn filter_exit(&self) -> FilterExit {
         match (self.on_filter_exit, self.mode) {
             (Some(exit), Mode::Upsert) => exit,
-            (None, Mode::Upsert) => FilterExit::Delete,
+            (None, Mode::Upsert) | (_, Mode::Replace) => FilterExit::Delete,
             (_, Mode::Append) => FilterExit::Keep,
         }
     }

@@ -9,45 +9,59 @@ use crate::error::{Class, Result};
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
-use crate::sink::{Fence, Outcome};
+use crate::sink::Fence;
 
 use super::read_ahead::{Next, ReadAhead};
 use super::{Pipeline, Progressing, keys, sleep_until};
 
+/// How far a sweep came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Swept {
+    /// To its end, all of it by one read.
+    Whole,
+    /// To its end, by reads that went on behind one another.
+    Pieced,
+    /// Asked to stop, or at the deadline.
+    Stopped,
+}
+
 impl Pipeline {
     /// Reads and commits until the sweep ends, going on behind the last commit after a failure.
+    /// `after` moves along.
     pub(super) async fn carry(
         &mut self,
         run: &mut Progressing<'_>,
         schema: &StreamSchema,
         fence: &mut Fence,
-        mut after: Option<Position>,
-    ) -> Result<Outcome> {
+        after: &mut Option<Position>,
+    ) -> Result<Swept> {
         let mut limits = self.options.limits;
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        let mut swept = Swept::Whole;
         loop {
             let mut batches = ReadAhead::start(Arc::clone(&self.source), after.clone(), limits);
             let error = loop {
                 let batch = match self.next(run, fence, &mut batches).await? {
                     Next::Batch(batch) => batch,
-                    Next::End => return Ok(Outcome::Success),
-                    Next::Stop => return Ok(Outcome::Stopped),
+                    Next::End => return Ok(swept),
+                    Next::Stop => return Ok(Swept::Stopped),
                     Next::Failed(error) => break error,
                 };
                 let batch = self.transform(schema, batch)?;
                 match self.commit(run, fence, &batch).await {
-                    Ok(()) => after = Some(batch.position),
+                    Ok(()) => *after = Some(batch.position),
                     Err(error) if error.class() == Class::Capacity => break error,
                     Err(error) => return Err(error),
                 }
                 retry.reset();
             };
             drop(batches);
+            swept = Swept::Pieced;
             let smaller = error.class() == Class::Capacity;
             self.try_again(&mut retry, error).await?;
             if smaller {
                 limits = limits.halved();
-                self.claim_anew(run, fence, &mut after).await?;
+                self.claim_anew(run, fence, after).await?;
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::pipeline::replace::loaded;
 use crate::pipeline::{Pipeline, Progressing};
 use crate::position::Position;
 use crate::retry::Retry;
@@ -59,6 +60,11 @@ impl Pipeline {
             return Err(Error::fenced("another run took the pipeline over"));
         };
         fence.sequence = checkpoint.sequence;
+        if self.sink.replaces() {
+            *after = loaded(&checkpoint, fence)?;
+            run.report.checkpoint_to = checkpoint.position;
+            return Ok(());
+        }
         if checkpoint.position == run.report.checkpoint_to {
             return Ok(());
         }

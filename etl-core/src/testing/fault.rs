@@ -40,6 +40,8 @@ pub enum Method {
     Claim,
     /// `Sink::commit`.
     Commit,
+    /// `Sink::apply`.
+    Apply,
     /// `Sink::renew`.
     Renew,
     /// `Sink::finish`.

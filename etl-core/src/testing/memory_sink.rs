@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::batch::Batch;
-use crate::connector::Finding;
+use crate::connector::{Finding, Mode};
 use crate::error::{Class, Result};
 use crate::ledger::Ledger;
 use crate::schema::StreamSchema;
@@ -36,6 +36,13 @@ pub enum SinkDefect {
     /// After an unknown outcome the position is not compared, so that a claim of the same run
     /// that arrives late looks like a commit.
     NoPosition,
+    /// A new generation finds the rows of the one before in the stage.
+    StageKept,
+    /// The stage is brought to the target in two transactions: one empties it, one fills it.
+    ApplyApart,
+    /// After an unknown outcome of an apply the phase is not compared, so that a claim of the same
+    /// run that arrives late looks like an apply.
+    NoPhase,
 }
 
 impl MemorySink {
@@ -55,8 +62,16 @@ impl MemorySink {
     async fn send(&self, batch: &Batch, fence: &Fence, check: Check) -> Result<Counts> {
         let (target, batch, fence) = (self.target.clone(), batch.clone(), fence.clone());
         let work = self.target.network().work();
-        let commit = async move { target.commit(&batch, &fence, work, check).await };
+        let kept = self.defect == Some(SinkDefect::StageKept);
+        let commit = async move { target.commit(&batch, &fence, work, (check, kept)).await };
         self.target.network().call(commit).await
+    }
+
+    async fn send_apply(&self, fence: &Fence) -> Result<Counts> {
+        let (target, fence, defect) = (self.target.clone(), fence.clone(), self.defect);
+        let work = self.target.network().work();
+        let apply = async move { target.apply(&fence, work, defect).await };
+        self.target.network().call(apply).await
     }
 
     async fn commit_apart(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
@@ -103,6 +118,14 @@ impl Sink for MemorySink {
             self.unknown = Some(fence.sequence);
         }
         result
+    }
+
+    fn replaces(&self) -> bool {
+        self.target.mode() == Mode::Replace
+    }
+
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        self.send_apply(fence).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {

@@ -4,6 +4,7 @@ mod checkpoint;
 mod ledger;
 mod mark;
 mod row;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::batch::{Batch, Changes};
-use crate::connector::Mode;
+use crate::connector::{Mode, StreamConfig};
 use crate::error::{Error, Result};
 use crate::schema::StreamSchema;
-use crate::sink::{Checkpoint, Claim, Counts, Fence, Outcome, Run, RunReport, StateChange};
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Outcome, Phase, Run, RunReport, StateChange};
 use crate::testing::network::Network;
 use crate::testing::row::{CanonicalRow, canonical};
 use crate::testing::sink_contract::LedgerRow;
@@ -34,6 +35,7 @@ pub struct MemoryTarget(Arc<Server>);
 #[derive(Debug)]
 struct Server {
     mode: Mode,
+    allow_empty: bool,
     network: Network,
     /// The pipeline's lock: a transaction holds it from before it looks until it has committed.
     pipeline: tokio::sync::Mutex<()>,
@@ -46,20 +48,34 @@ struct Server {
 struct State {
     schema: Option<StreamSchema>,
     mark: Option<Mark>,
-    upserted: BTreeMap<Vec<Option<String>>, CanonicalRow>,
+    upserted: Keyed,
+    staged: Keyed,
     appended: Vec<CanonicalRow>,
     checkpoint: Stored,
     /// One row per run, in the order of their claims.
     ledger: Vec<RunRow>,
 }
 
+/// Rows by key.
+type Keyed = BTreeMap<Vec<Option<String>>, CanonicalRow>;
+
 impl MemoryTarget {
     /// A server on which nothing is prepared, behind `network`.
     #[must_use]
     pub fn new(mode: Mode, network: Network) -> Self {
+        Self::with(mode, false, network)
+    }
+
+    /// The same for what a stream's config says about it.
+    #[must_use]
+    pub fn of(config: &StreamConfig, network: Network) -> Self {
+        Self::with(config.mode, config.allow_empty, network)
+    }
+
+    fn with(mode: Mode, allow_empty: bool, network: Network) -> Self {
         let (pipeline, state) = (tokio::sync::Mutex::default(), Mutex::default());
         let born = (chrono::Utc::now().timestamp_micros(), Instant::now());
-        Self(Arc::new(Server { mode, network, pipeline, state, born }))
+        Self(Arc::new(Server { mode, allow_empty, network, pipeline, state, born }))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -161,19 +177,24 @@ impl MemoryTarget {
         batch: &Batch,
         fence: &Fence,
         work: Duration,
-        check: Check,
+        (check, keep_stage): (Check, bool),
     ) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         tokio::time::sleep(work).await;
         let mut state = self.state();
-        match state.checkpoint.stands(batch, fence, check) {
+        let replaces = self.mode() == Mode::Replace;
+        match state.checkpoint.stands(batch, fence, (check, replaces)) {
             Stands::Here => {}
             Stands::OneFurther => return Ok(state.checkpoint.counts()),
             Stands::Elsewhere => {
                 return Err(Error::fenced("another run or a person moved the checkpoint"));
             }
         }
-        let counts = state.apply(self.mode(), &batch.changes, &self.time_text())?;
+        let counts = if replaces {
+            state.load(&batch.changes, fence, keep_stage)?
+        } else {
+            state.apply(self.mode(), &batch.changes, &self.time_text())?
+        };
         state.reach(batch, fence, &counts);
         Ok(counts)
     }
@@ -182,7 +203,9 @@ impl MemoryTarget {
     pub(super) async fn rows_only(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         let mut state = self.state();
-        match state.checkpoint.stands(batch, fence, Check::Full) {
+        let replaces = self.mode() == Mode::Replace;
+        match state.checkpoint.stands(batch, fence, (Check::Full, replaces)) {
+            Stands::Here if replaces => state.load(&batch.changes, fence, false),
             Stands::Here => state.apply(self.mode(), &batch.changes, &self.time_text()),
             Stands::OneFurther => Ok(Counts::default()),
             Stands::Elsewhere => Err(Error::fenced("the checkpoint moved")),
@@ -227,6 +250,7 @@ impl MemoryTarget {
         match change {
             StateChange::Position(position) => {
                 state.checkpoint.position = position.map(|position| position.as_str().to_owned());
+                state.checkpoint.phase = Phase::Idle;
             }
             StateChange::Definition(definition) => {
                 state.checkpoint.definition = Some(definition.to_text()?);
@@ -249,49 +273,57 @@ impl State {
 
     fn apply(&mut self, mode: Mode, changes: &Changes, now: &str) -> Result<Counts> {
         let schema = self.prepared()?.clone();
-        let rows = canonical(changes.records())?;
-        let upserts = rows.iter().enumerate().filter(|(index, _)| !changes.is_delete(*index));
-        upserts.map(|(_, row)| row).try_for_each(|row| storable(&schema, row))?;
+        let rows = stored(&schema, changes)?;
+        if !mode.is_keyed() {
+            let inserted = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+            self.appended.extend(rows);
+            return Ok(Counts { inserted, ..Counts::default() });
+        }
         let mut counts = Counts::default();
         for (index, row) in rows.into_iter().enumerate() {
             let key = key(&schema, &row);
-            match mode {
-                Mode::Append => {
-                    counts.inserted += 1;
-                    self.appended.push(row);
-                }
-                Mode::Upsert if changes.is_delete(index) => {
-                    counts.deleted += u64::from(self.leave(key, row, now));
-                }
-                Mode::Upsert => {
-                    let row = self.as_stored(&key, row);
-                    match self.upserted.insert(key, row.clone()) {
-                        None => counts.inserted += 1,
-                        Some(old) if old == row => counts.unchanged += 1,
-                        Some(_) => counts.updated += 1,
-                    }
-                }
+            if changes.is_delete(index) {
+                counts.deleted += u64::from(self.leave(key, row, now));
+                continue;
+            }
+            let row = self.as_stored(&key, row);
+            match self.upserted.insert(key, row.clone()) {
+                None => counts.inserted += 1,
+                Some(old) if old == row => counts.unchanged += 1,
+                Some(_) => counts.updated += 1,
             }
         }
         Ok(counts)
     }
 
     fn reach(&mut self, batch: &Batch, fence: &Fence, counts: &Counts) {
+        self.checkpoint.position = Some(batch.position.as_str().to_owned());
+        self.advance(fence, counts);
+        let run = self.run_row(fence.run);
+        run.reread += batch.progress.reread;
+        run.row.read += batch.progress.read;
+    }
+
+    fn advance(&mut self, fence: &Fence, counts: &Counts) {
         let rows = counts.inserted + counts.updated + counts.deleted;
         let stored = &mut self.checkpoint;
         stored.sequence += 1;
         stored.last = (stored.sequence, *counts);
-        stored.position = Some(batch.position.as_str().to_owned());
         stored.definition = Some(fence.definition.clone());
         stored.rows_total += i64::try_from(rows).unwrap_or(i64::MAX);
         stored.hold(fence.ttl);
         stored.changed_at = Some(Instant::now());
-        let run = self.run_row(fence.run);
-        run.reread += batch.progress.reread;
-        let row = &mut run.row;
-        row.read += batch.progress.read;
+        let row = &mut self.run_row(fence.run).row;
         row.written += counts.inserted + counts.updated;
         row.deleted += counts.deleted;
         row.unchanged += counts.unchanged;
     }
+}
+
+/// The rows of a batch, if all can be stored.
+fn stored(schema: &StreamSchema, changes: &Changes) -> Result<Vec<CanonicalRow>> {
+    let rows = canonical(changes.records())?;
+    let upserts = rows.iter().enumerate().filter(|(index, _)| !changes.is_delete(*index));
+    upserts.map(|(_, row)| row).try_for_each(|row| storable(schema, row))?;
+    Ok(rows)
 }

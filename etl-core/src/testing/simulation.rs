@@ -10,10 +10,11 @@ mod verdict;
 mod writers;
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::connector::Mode;
 use crate::error::{Error, Result};
 use crate::pipeline::{Finished, Pipeline};
 use crate::sink::{Outcome, RunReport};
@@ -132,6 +133,8 @@ struct Tally {
     stats: Mutex<Stats>,
     reports: Mutex<Vec<RunReport>>,
     sequence: AtomicI64,
+    /// The most rows that the target ever had.
+    rows: AtomicUsize,
 }
 
 impl Tally {
@@ -153,7 +156,7 @@ impl World {
     async fn new(plan: Plan, defect: Option<Defect>) -> Result<Arc<Self>> {
         let table = MemoryTable::new();
         let network = Network::new(plan.network, plan.seed);
-        let mut target = MemoryTarget::new(plan.mode, network);
+        let mut target = MemoryTarget::of(&plan.stream()?.config, network);
         if let Some(mark) = plan.stream()?.config.mark() {
             let defect = match defect {
                 Some(Defect::Mark(defect)) => Some(defect),
@@ -241,7 +244,8 @@ impl World {
         }
     }
 
-    /// The sequence never goes back.
+    /// The sequence never goes back, and a reader never sees a target that is half replaced: no
+    /// row is deleted at the source of a world without a filter, so there the target never shrinks.
     fn watch(&self) -> Result<(), String> {
         let Some(checkpoint) = self.target.checkpoint().map_err(internal)? else {
             return Err("the checkpoint is gone".to_owned());
@@ -249,6 +253,11 @@ impl World {
         let before = self.tally.sequence.swap(checkpoint.sequence, Ordering::Relaxed);
         if checkpoint.sequence < before {
             return Err(format!("the sequence went from {before} to {}", checkpoint.sequence));
+        }
+        let rows = self.target.rows().len();
+        let most = self.tally.rows.fetch_max(rows, Ordering::Relaxed);
+        if rows < most && self.plan.mode == Mode::Replace && self.plan.filter.is_none() {
+            return Err(format!("a reader saw {rows} rows after {most}"));
         }
         Ok(())
     }

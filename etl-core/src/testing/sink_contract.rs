@@ -7,6 +7,7 @@ mod lease;
 mod ledger;
 mod once;
 mod refuse;
+mod replace;
 mod session;
 mod soft_delete;
 mod upsert;
@@ -107,13 +108,16 @@ pub async fn sink_contract<F>(fresh: impl Fn(TargetSpec) -> F)
 where
     F: Future<Output = Result<Box<dyn SinkFixture>>>,
 {
-    for (mode, exit, cases) in [
-        (Mode::Upsert, None, upsert_cases()),
-        (Mode::Append, None, append_cases()),
-        (Mode::Upsert, Some(FilterExit::SoftDelete), soft_delete_cases()),
+    let marks = Some(FilterExit::SoftDelete);
+    for (mode, exit, allow_empty, cases) in [
+        (Mode::Upsert, None, false, upsert_cases()),
+        (Mode::Append, None, false, append_cases()),
+        (Mode::Upsert, marks, false, soft_delete_cases()),
+        (Mode::Replace, None, false, replace_cases()),
+        (Mode::Replace, None, true, empty_cases()),
     ] {
         let target = async || {
-            let spec = TargetSpec::unique(mode, exit)?;
+            let spec = TargetSpec::unique(mode, exit, allow_empty)?;
             Ok(Target::new(fresh(spec.clone()).await?, spec))
         };
         let exit = exit.map(|exit| format!(", {}", exit.as_str())).unwrap_or_default();
@@ -208,6 +212,30 @@ fn soft_delete_cases() -> Vec<Case<Target>> {
     ])
 }
 
+fn replace_cases() -> Vec<Case<Target>> {
+    Vec::from(cases![
+        replace::a_load_shows_nothing_until_it_is_applied,
+        replace::an_apply_makes_the_difference_and_counts_it,
+        replace::an_interrupted_load_goes_on,
+        replace::rows_of_a_load_that_was_given_up_never_arrive,
+        replace::an_empty_load_is_refused_and_changes_nothing,
+        replace::the_same_load_and_apply_again_change_nothing,
+        replace::a_late_claim_is_taken_neither_for_a_load_nor_for_an_apply,
+        replace::who_was_taken_over_neither_loads_nor_applies,
+        replace::an_apply_at_a_stale_fence_is_refused,
+        replace::a_changed_position_gives_the_load_up,
+        replace::a_reader_sees_the_rows_before_or_the_rows_after,
+        drop::an_apply_dropped_anywhere_leaves_all_or_nothing,
+        admin::preparing_four_times_at_once_works,
+        admin::the_check_finds_nothing_wrong_after_preparing,
+        refuse::a_too_long_text_is_refused_with_column_and_key,
+    ])
+}
+
+fn empty_cases() -> Vec<Case<Target>> {
+    Vec::from(cases![replace::an_empty_load_empties_the_target_where_that_is_allowed])
+}
+
 impl TargetSpec {
     /// The columns of the target: the stream's, and the one in which rows are marked, if any.
     #[must_use]
@@ -217,7 +245,7 @@ impl TargetSpec {
     }
 
     /// A stream whose names nobody else uses.
-    fn unique(mode: Mode, exit: Option<FilterExit>) -> Result<Self> {
+    fn unique(mode: Mode, exit: Option<FilterExit>, allow_empty: bool) -> Result<Self> {
         let unique = Uuid::new_v4().simple().to_string();
         let name: String = unique.chars().take(12).collect();
         let config = serde_json::json!({
@@ -225,6 +253,7 @@ impl TargetSpec {
             "mode": mode,
             "on_filter_exit": exit,
             "soft_delete": exit.map(|_| serde_json::json!({ "column": "Deleted at" })),
+            "allow_empty": allow_empty,
             "primary_key": ["id"],
             "cursor": { "column": "updated_at" },
             "select": ["id", "name", "status", "amount", "active", "updated_at"],

@@ -1,5 +1,7 @@
 //! The operator's side: plan, prepare, check, state.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
@@ -9,9 +11,10 @@ use etl_core::{Error, Result};
 use etl_sql::mssql::connect::{Connection, required, value};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::plan;
+use etl_sql::mssql::target::Target;
 
 use super::ledger;
-use super::sink::{MssqlSink, checkpoint, look};
+use super::sink::{MssqlSink, checkpoint};
 use super::statements;
 use crate::trial::trial_row;
 
@@ -33,8 +36,11 @@ impl SinkAdmin for MssqlSink {
             connection.batch(&statement.text, &doing).await?;
         }
         // A table that was there before must fit as well.
-        self.link.planned(schema)?.found(&mut connection).await.map(drop)
+        for target in self.link.targets(schema)? {
+            target.found(&mut connection).await?;
+        }
         // The connection is dropped, and with it the lock.
+        Ok(())
     }
 
     async fn check(&mut self, schema: &StreamSchema) -> Result<Vec<Finding>> {
@@ -49,17 +55,20 @@ impl SinkAdmin for MssqlSink {
         for (object, right) in plan::rights(&self.link.config.state_schema, &target)? {
             findings.push(self.check_right(&mut connection, &object, right).await?);
         }
-        match target.found(&mut connection).await {
-            Ok(_) => findings.push(Finding::good("target: table", "columns, types and key fit")),
-            Err(error) => findings.push(Finding::from_error("target: table", &error)),
-        }
-        match look(&mut connection, &self.link, "target").await {
-            Ok(_) => {
-                findings.push(Finding::good("target: checkpoint", "the pipeline's row is there"));
-            }
-            Err(error) => findings.push(Finding::from_error("target: checkpoint", &error)),
+        let what = ["target: table", "target: stage"];
+        for (what, target) in what.into_iter().zip(self.link.targets(schema)?) {
+            findings.push(match target.found(&mut connection).await {
+                Ok(_) => Finding::good(what, "columns, types and key fit"),
+                Err(error) => Finding::from_error(what, &error),
+            });
         }
         drop(connection);
+        let what = "target: checkpoint";
+        findings.push(match self.checkpoint().await {
+            Ok(Some(_)) => Finding::good(what, "the pipeline's row is there"),
+            Ok(None) => Finding::from_error(what, &self.link.unprepared(what)),
+            Err(error) => Finding::from_error(what, &error),
+        });
         if findings.iter().all(|finding| finding.ok) {
             findings.push(self.check_write(schema).await);
         }
@@ -69,6 +78,9 @@ impl SinkAdmin for MssqlSink {
     async fn checkpoint(&mut self) -> Result<Option<Checkpoint>> {
         let mut connection = self.link.take().await?;
         let doing = format!("{}: reading the checkpoint", self.link.name);
+        if !self.link.has_state(&mut connection, &doing).await? {
+            return Ok(None);
+        }
         let sql = statements::look(&self.link.config.state_schema)?;
         let row = connection
             .query_row(&sql, &[&self.link.name.as_str()], Phase::Repeatable, &doing)
@@ -113,6 +125,9 @@ impl SinkAdmin for MssqlSink {
             }
             StateChange::Definition(definition) => ("definition", definition.to_text()?),
         };
+        if !self.link.has_state(&mut connection, &doing).await? {
+            return Err(self.link.unprepared(&doing));
+        }
         let sql = statements::change(&self.link.config.state_schema)?;
         let row = connection
             .query_row(
@@ -158,8 +173,15 @@ impl MssqlSink {
     }
 
     async fn rolled_back_write(&mut self, schema: &StreamSchema) -> Result<()> {
+        for target in self.link.targets(schema)? {
+            self.try_write(schema, &target).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_write(&mut self, schema: &StreamSchema, planned: &Arc<Target>) -> Result<()> {
         let mut connection = self.link.take().await?;
-        let target = self.link.planned(schema)?.found(&mut connection).await?;
+        let target = planned.found(&mut connection).await?;
         let trial = statements::Statements::new(&self.link.config.state_schema, &target)?;
         let doing = format!("{}: trying a write", self.link.name);
         connection.batch(&trial.create_stage, &doing).await?;

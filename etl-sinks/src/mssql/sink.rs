@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etl_core::connector::Stream;
+use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
-use etl_core::sink::{Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport, Sink};
-use etl_core::{Batch, Class, Definition, Error, Position, Result};
+use etl_core::sink::{self, Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport, Sink};
+use etl_core::{Batch, Changes, Class, Definition, Error, Position, Result};
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::bulk;
 use etl_sql::mssql::connect::{Connection, required, value};
@@ -15,7 +15,9 @@ use etl_sql::mssql::target::Target;
 use tiberius::{Row, Uuid};
 
 use super::Link;
+use super::replace::Replace;
 use super::statements::{self, STAGE, Statements};
+use crate::step::Step;
 
 /// One stream's way into SQL Server: one connection, thrown away after any error.
 pub struct MssqlSink {
@@ -26,9 +28,12 @@ pub struct MssqlSink {
 }
 
 /// What `open` found out.
-struct Opened {
+pub(super) struct Opened {
+    /// Where batches go.
     target: Target,
     statements: Statements,
+    /// Where they go from there, in a stream that replaces.
+    pub(super) replace: Option<Replace>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,13 +56,13 @@ impl MssqlSink {
         Ok(Self { link, opened: None, known: Totals::default() })
     }
 
-    fn opened(&self) -> Result<&Opened> {
+    pub(super) fn opened(&self) -> Result<&Opened> {
         self.opened
             .as_ref()
             .ok_or_else(|| Error::internal(format!("{}: the sink was not opened", self.link.name)))
     }
 
-    fn doing(&self, what: &str) -> String {
+    pub(super) fn doing(&self, what: &str) -> String {
         format!("{}: {what}", self.link.name)
     }
 
@@ -73,16 +78,20 @@ impl MssqlSink {
         Ok(connection)
     }
 
+    /// A connection whose staging table has these rows; it may have none if there are none.
+    pub(super) async fn staged(&mut self, changes: &Changes) -> Result<Connection> {
+        if changes.is_empty() {
+            return self.link.take().await;
+        }
+        let connection = self.staging().await?;
+        bulk::load(connection, STAGE, &self.opened()?.target, changes).await
+    }
+
     /// Sends the commit batch and reads what it did.
     async fn send_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let doing = self.doing("committing a batch");
         let changes = &batch.changes;
-        let mut connection = if changes.is_empty() {
-            self.link.take().await?
-        } else {
-            let connection = self.staging().await?;
-            bulk::load(connection, STAGE, &self.opened()?.target, changes).await?
-        };
+        let mut connection = self.staged(changes).await?;
         let statements = &self.opened()?.statements;
         let sql = if changes.is_empty() { &statements.commit_position } else { &statements.commit };
         let rows = signed(changes.len())?;
@@ -112,10 +121,6 @@ impl MssqlSink {
             (count("deleted")?, count("updated")?, count("inserted")?);
         let unchanged = upserts - inserted - updated;
         self.link.keep(connection);
-        self.known.written += inserted + updated;
-        self.known.updated += updated;
-        self.known.deleted += deleted;
-        self.known.unchanged += unchanged;
         Ok(Counts {
             inserted: unsigned(inserted),
             updated: unsigned(updated),
@@ -124,20 +129,39 @@ impl MssqlSink {
         })
     }
 
+    /// Remembers what a step did; where the fence was refused, finds out whether an earlier try of
+    /// the same step had done it.
+    async fn known(
+        &mut self,
+        step: Step<'_>,
+        fence: &Fence,
+        sent: Result<Counts>,
+    ) -> Result<Counts> {
+        let counts = match sent {
+            Err(error) if error.class() == Class::Fenced => {
+                return self.resolve(step, fence, error).await;
+            }
+            other => other?,
+        };
+        let Counts { inserted, updated, deleted, unchanged } = counts;
+        self.known.written += signed(inserted + updated)?;
+        self.known.updated += signed(updated)?;
+        self.known.deleted += signed(deleted)?;
+        self.known.unchanged += signed(unchanged)?;
+        Ok(counts)
+    }
+
     /// The checkpoint is not at our fence: either an earlier try of ours had committed, or
     /// somebody else moved it. The commit batch has waited for the pipeline's lock, so no
     /// earlier transaction of ours is still under way.
-    async fn resolve(&mut self, batch: &Batch, fence: &Fence, error: Error) -> Result<Counts> {
+    async fn resolve(&mut self, step: Step<'_>, fence: &Fence, error: Error) -> Result<Counts> {
         let mut connection = self.link.take().await?;
         let doing = self.doing("looking whether an earlier try had committed");
         let row = look(&mut connection, &self.link, &doing).await?;
-        // The position as well: a claim of ours that arrives late bumps the sequence, too.
-        let ours = value::<Uuid>(&row, "run_id")? == Some(fence.run)
-            && required::<i64>(&row, "sequence")? == fence.sequence + 1
-            && value::<&str>(&row, "position")? == Some(batch.position.as_str());
-        if !ours {
+        let ours = value::<Uuid>(&row, "run_id")? == Some(fence.run);
+        if !ours || !step.left(&checkpoint(&row)?, fence) {
             return Err(Error::fenced(format!(
-                "{}: another run or a person moved the checkpoint; nothing of this batch was written",
+                "{}: another run or a person moved the checkpoint; nothing of this was written",
                 self.link.name
             ))
             .with_code(error.code().unwrap_or_default()));
@@ -164,10 +188,24 @@ impl MssqlSink {
 impl Sink for MssqlSink {
     async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
         let planned = self.link.planned(schema)?;
+        let state_schema = &self.link.config.state_schema;
+        let stage = planned.stage(state_schema)?;
+        let doing = self.doing("looking at the state tables");
         let mut connection = self.link.take().await?;
-        let target = planned.found(&mut connection).await?;
-        let statements = Statements::new(&self.link.config.state_schema, &target)?;
-        self.opened = Some(Opened { target, statements });
+        let found = planned.found(&mut connection).await?;
+        let state_schema = &self.link.config.state_schema;
+        let (target, replace) = match stage {
+            Some(stage) => {
+                let stage = stage.found(&mut connection).await?;
+                let replace = Replace::new(state_schema, &found, &stage)?;
+                (stage, Some(replace))
+            }
+            None => (found, None),
+        };
+        let statements = Statements::new(state_schema, &target)?;
+        self.opened = Some(Opened { target, statements, replace });
+        // Whether they are there at all, the claim says.
+        self.link.has_state(&mut connection, &doing).await?;
         // A table of another shape may wait under the stage's name in this session.
         drop(connection);
         Ok(())
@@ -200,10 +238,21 @@ impl Sink for MssqlSink {
     }
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
-        match self.send_commit(batch, fence).await {
-            Err(error) if error.class() == Class::Fenced => self.resolve(batch, fence, error).await,
-            other => other,
-        }
+        let step = Step::commit(self.link.stream.mode, batch);
+        let sent = match step {
+            Step::Load(_) => self.send_load(batch, fence).await,
+            _ => self.send_commit(batch, fence).await,
+        };
+        self.known(step, fence, sent).await
+    }
+
+    fn replaces(&self) -> bool {
+        self.link.stream.mode == Mode::Replace
+    }
+
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        let sent = self.send_apply(fence).await;
+        self.known(Step::Apply, fence, sent).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {
@@ -260,12 +309,7 @@ pub(super) async fn look(connection: &mut Connection, link: &Link, doing: &str) 
     connection
         .query_row(&sql, &[&link.name.as_str()], Phase::Repeatable, doing)
         .await?
-        .ok_or_else(|| {
-            Error::config(format!(
-                "{doing}: {} has no row in [{}].[checkpoint]; run mssql-init with this pipeline file",
-                link.name, link.config.state_schema
-            ))
-        })
+        .ok_or_else(|| link.unprepared(doing))
 }
 
 fn totals(row: &Row) -> Result<Totals> {
@@ -285,6 +329,8 @@ pub(super) fn checkpoint(row: &Row) -> Result<Checkpoint> {
         position: text("position")?.map(Position::from_text).transpose()?,
         definition: text("definition")?.map(Definition::from_text).transpose()?,
         rows_total: required(row, "rows_total")?,
+        generation: required(row, "generation")?,
+        phase: sink::Phase::from_text(required(row, "phase")?)?,
     })
 }
 
@@ -304,15 +350,15 @@ fn lease(row: &Row) -> Result<Lease> {
     })
 }
 
-fn milliseconds(duration: Duration) -> i32 {
+pub(super) fn milliseconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
-fn signed<T: TryInto<i64>>(count: T) -> Result<i64> {
+pub(super) fn signed<T: TryInto<i64>>(count: T) -> Result<i64> {
     count.try_into().map_err(|_| Error::internal("a count does not fit 64 bits"))
 }
 
-fn unsigned(count: i64) -> u64 {
+pub(super) fn unsigned(count: i64) -> u64 {
     u64::try_from(count).unwrap_or(0)
 }
 

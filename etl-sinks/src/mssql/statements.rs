@@ -2,12 +2,13 @@
 //! golden file. Parameters are `@P1` …, named at the top of each batch.
 
 use etl_core::Result;
-use etl_core::connector::Mode;
 use etl_sql::mssql::bulk::DELETE_FLAG;
 use etl_sql::mssql::error::own;
 use etl_sql::mssql::quote::{name, text};
-use etl_sql::mssql::target::{Column, MAX_CLUSTERED_BYTES, Target};
-use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
+use etl_sql::mssql::target::{MAX_CLUSTERED_BYTES, Target};
+use etl_sql::mssql::types::BINARY_COLLATION;
+
+use super::apply::apply;
 
 /// The staging table: a session's own, gone with it.
 pub const STAGE: &str = "[#stage]";
@@ -55,7 +56,7 @@ fn create_stage(target: &Target) -> Result<String> {
         let null = if column.key { "NOT NULL" } else { "NULL" };
         lines.push(format!("  {} {staged}{collation} {null}", column.staged));
     }
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         // As the target's own key: a clustered index takes fewer bytes.
         let clustered = target.key_bytes()? <= MAX_CLUSTERED_BYTES;
         let kind = if clustered { "CLUSTERED" } else { "NONCLUSTERED" };
@@ -78,7 +79,7 @@ DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @lease_ms
 BEGIN TRANSACTION;
 UPDATE {schema}.[checkpoint]
    SET [run_id] = @run_id, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
-OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total]
+OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total], inserted.[generation], inserted.[phase]
  WHERE [pipeline] = @pipeline AND ([run_id] = @run_id OR [lease_until] < SYSUTCDATETIME() OR ([lease_until] IS NULL AND @waited = 0));
 IF EXISTS (SELECT 1 FROM {schema}.[checkpoint] WHERE [pipeline] = @pipeline AND [run_id] = @run_id)
 BEGIN
@@ -103,7 +104,7 @@ pub fn look(state_schema: &str) -> Result<String> {
     Ok(format!(
         "DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME();
 IF OBJECT_ID({table}) IS NOT NULL
-SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
+SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[generation], c.[phase], c.[run_id],
        CONVERT(nvarchar(40), c.[lease_until], 126) AS [lease],
        CASE WHEN c.[lease_until] > @now THEN DATEDIFF(millisecond, @now, c.[lease_until]) ELSE 0 END AS [remaining_ms],
        (SELECT DATEDIFF(second, MIN(s.[started_at]), @now) FROM {schema}.[run] AS s
@@ -111,6 +112,18 @@ SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
            AND s.[started_at] > COALESCE((SELECT MAX(r.[finished_at]) FROM {schema}.[run] AS r
                 WHERE r.[pipeline] = @pipeline AND r.[outcome] NOT IN (N'skipped', N'running')), CONVERT(datetime2(6), N'0001-01-01'))) AS [skipped_seconds]
   FROM {schema}.[checkpoint] AS c WHERE c.[pipeline] = @pipeline;"
+    ))
+}
+
+/// The version of the state tables; no row if there are none that we may see.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn version(state_schema: &str) -> Result<String> {
+    let table = format!("{}.[schema_version]", name(state_schema)?);
+    Ok(format!(
+        "IF OBJECT_ID({}) IS NOT NULL\nSELECT MAX([version]) AS [version] FROM {table};",
+        text(&table)
     ))
 }
 
@@ -236,21 +249,22 @@ DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1;
 IF OBJECT_ID({table}) IS NULL RETURN;
 BEGIN TRANSACTION;
 {TAKE_LOCK}
-SELECT [sequence], [position], [definition], [rows_total] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
+SELECT [sequence], [position], [definition], [rows_total], [generation], [phase] FROM {schema}.[checkpoint] WITH (UPDLOCK) WHERE [pipeline] = @pipeline;
 UPDATE {schema}.[checkpoint]
    SET [position] = CASE WHEN @what = N'position' THEN @text ELSE [position] END,
        [definition] = CASE WHEN @what = N'definition' THEN @text WHEN @text IS NULL THEN NULL ELSE [definition] END,
+       [phase] = CASE WHEN @what = N'position' THEN N'idle' ELSE [phase] END,
        [sequence] = [sequence] + 1, [run_id] = NULL, [lease_until] = NULL, [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline;
 COMMIT TRANSACTION;"
     ))
 }
 
-const TAKE_LOCK: &str = "EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
+pub(super) const TAKE_LOCK: &str = "EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
 IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;
 IF @lock < 0 THROW 51002, N'the pipeline lock could not be asked for', 1;";
 
-const COUNT_STAGE: &str =
+pub(super) const COUNT_STAGE: &str =
     "IF (SELECT COUNT_BIG(*) FROM [#stage]) <> @rows THROW 51003, N'not all rows were staged', 1;
 ";
 
@@ -269,7 +283,7 @@ DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1, @deleted bigint = 0,
 {check}BEGIN TRANSACTION;
 {TAKE_LOCK}
 UPDATE {schema}.[checkpoint]
-   SET [position] = @position, [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+   SET [position] = @position, [phase] = N'idle', [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
 {apply}UPDATE {schema}.[run]
@@ -293,122 +307,5 @@ BEGIN TRANSACTION;
 {}ROLLBACK TRANSACTION;
 SELECT @inserted AS [inserted];",
         apply(target)?
-    ))
-}
-
-/// Delete or mark, update what differs, insert what is new; or, in append mode, insert.
-fn apply(target: &Target) -> Result<String> {
-    let mut sql = String::new();
-    if target.mode == Mode::Upsert {
-        sql.push_str(&leave(target)?);
-        sql.push_str(&update(target)?);
-    }
-    sql.push_str(&insert(target)?);
-    Ok(sql)
-}
-
-fn join(target: &Target) -> Result<String> {
-    let parts = target.key().map(assigned).collect::<Result<Vec<_>>>()?;
-    Ok(parts.join(" AND "))
-}
-
-/// `t.[name] = s.[c0]`: in a condition and in a SET.
-fn assigned(column: &Column) -> Result<String> {
-    name(&column.name).map(|name| format!("t.{name} = s.{}", column.staged))
-}
-
-/// What the stage's deletes do. The clock is looked at once per statement: one time for a batch.
-fn leave(target: &Target) -> Result<String> {
-    let (table, join) = (target.table.quoted()?, join(target)?);
-    let what = match &target.mark {
-        Some(mark) => {
-            let mark = name(mark)?;
-            format!(
-                "UPDATE t SET t.{mark} = SYSUTCDATETIME()
-  FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1 AND t.{mark} IS NULL"
-            )
-        }
-        None if target.deletes => format!(
-            "DELETE t FROM {table} AS t INNER JOIN {STAGE} AS s ON {join} WHERE s.{DELETE_FLAG} = 1"
-        ),
-        None => return Ok(String::new()),
-    };
-    Ok(format!("{what};\nSET @deleted = @@ROWCOUNT;\n"))
-}
-
-fn update(target: &Target) -> Result<String> {
-    let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
-    let mut sets = others.iter().copied().map(assigned).collect::<Result<Vec<_>>>()?;
-    let mut differs = others.iter().map(|column| differs(column)).collect::<Result<Vec<_>>>()?;
-    if let Some(mark) = &target.mark {
-        let mark = name(mark)?;
-        sets.push(format!("t.{mark} = NULL"));
-        differs.push(format!("t.{mark} IS NOT NULL"));
-    }
-    if sets.is_empty() {
-        return Ok(String::new());
-    }
-    Ok(format!(
-        "UPDATE t SET {}
-  FROM {} AS t INNER JOIN {STAGE} AS s ON {}
- WHERE s.{DELETE_FLAG} = 0 AND (
-      {});
-SET @updated = @@ROWCOUNT;
-",
-        sets.join(", "),
-        target.table.quoted()?,
-        join(target)?,
-        differs.join("\n   OR ")
-    ))
-}
-
-/// Whether a staged value differs from the target's, decided on bytes and never by collation.
-/// A value that became NULL in a column that does not take it never gets here.
-fn differs(column: &Column) -> Result<String> {
-    let (s, t) = (format!("s.{}", column.staged), format!("t.{}", name(&column.name)?));
-    let unequal = match column.sql_type {
-        SqlType::NVarChar(_) => format!(
-            "{s} COLLATE {BINARY_COLLATION} <> {t} COLLATE {BINARY_COLLATION} OR DATALENGTH({s}) <> DATALENGTH({t})"
-        ),
-        // Binary values that differ in trailing zero bytes only are equal to SQL Server.
-        SqlType::VarBinary(_) => format!("{s} <> {t} OR DATALENGTH({s}) <> DATALENGTH({t})"),
-        _ => format!("{s} <> {t}"),
-    };
-    if column.nullable {
-        Ok(format!(
-            "({unequal} OR ({s} IS NULL AND {t} IS NOT NULL) OR ({s} IS NOT NULL AND {t} IS NULL))"
-        ))
-    } else {
-        Ok(format!("({unequal})"))
-    }
-}
-
-fn insert(target: &Target) -> Result<String> {
-    let table = target.table.quoted()?;
-    let mut names =
-        target.columns.iter().map(|column| name(&column.name)).collect::<Result<Vec<_>>>()?;
-    let mut staged: Vec<_> =
-        target.columns.iter().map(|column| format!("s.{}", column.staged)).collect();
-    if let Some(mark) = &target.mark {
-        // Said, because the column may have a default.
-        names.push(name(mark)?);
-        staged.push("NULL".to_owned());
-    }
-    let new = match target.mode {
-        Mode::Append => String::new(),
-        Mode::Upsert => {
-            // Our application lock keeps our own runs apart; only others need a range lock.
-            let hint = if target.foreign_writers { " WITH (UPDLOCK, SERIALIZABLE)" } else { "" };
-            format!(" AND NOT EXISTS (SELECT 1 FROM {table} AS t{hint} WHERE {})", join(target)?)
-        }
-    };
-    Ok(format!(
-        "INSERT INTO {table} ({})
-SELECT {} FROM {STAGE} AS s
- WHERE s.{DELETE_FLAG} = 0{new};
-SET @inserted = @@ROWCOUNT;
-",
-        names.join(", "),
-        staged.join(", ")
     ))
 }

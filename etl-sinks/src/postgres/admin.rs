@@ -5,9 +5,10 @@ use etl_core::batch::Progress;
 use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
-use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
+use etl_core::sink::{Checkpoint, Phase, Prepared, SinkAdmin, StateChange, Statement, siblings};
 use etl_core::{Batch, Changes, Error, Position, Result};
 use etl_sql::postgres::session::{Session, value};
+use etl_sql::postgres::target::Target;
 use etl_sql::postgres::{bulk, plan};
 use sqlx::AssertSqlSafe;
 
@@ -41,7 +42,10 @@ impl SinkAdmin for PostgresSink {
             session.run(&statement.text, &doing).await?;
         }
         // A table that was there before must fit as well.
-        self.link.planned(schema)?.found(&mut session).await.map(drop)
+        for target in self.link.targets(schema)? {
+            target.found(&mut session).await?;
+        }
+        Ok(())
     }
 
     async fn check(&mut self, schema: &StreamSchema) -> Result<Vec<Finding>> {
@@ -54,9 +58,13 @@ impl SinkAdmin for PostgresSink {
         let mut findings =
             vec![Finding::good("target: connection", format!("logged in to {place}"))];
         findings.extend(self.check_rights(&mut session, &target).await?);
-        match target.found(&mut session).await {
-            Ok(_) => findings.push(Finding::good("target: table", "columns, types and key fit")),
-            Err(error) => findings.push(Finding::from_error("target: table", &error)),
+        for (what, target) in
+            ["target: table", "target: stage"].iter().zip(self.link.targets(schema)?)
+        {
+            findings.push(match target.found(&mut session).await {
+                Ok(_) => Finding::good(*what, "columns, types and key fit"),
+                Err(error) => Finding::from_error(*what, &error),
+            });
         }
         let what = "target: checkpoint";
         match self.checkpoint().await {
@@ -78,6 +86,9 @@ impl SinkAdmin for PostgresSink {
         let doing = self.link.doing("reading the checkpoint");
         let mut session = self.link.take().await?;
         session.begin(&doing).await?;
+        if !state::are_there(&mut session, &self.link, &doing).await? {
+            return Ok(None);
+        }
         let Some(row) = look(&mut session, &self.link, &doing).await? else { return Ok(None) };
         session.commit(&doing).await?;
         self.link.keep(session);
@@ -118,19 +129,25 @@ impl SinkAdmin for PostgresSink {
         let (look, sql) = (statements::look_and_lock(schema)?, statements::change(schema)?);
         let mut session = self.link.take().await?;
         session.begin(&doing).await?;
+        if !state::are_there(&mut session, &self.link, &doing).await? {
+            return Err(self.link.unprepared(&doing));
+        }
         let look = sqlx::query(AssertSqlSafe(look)).bind(&self.link.name);
         let row = state::missing(session.row(look, &doing).await)?;
         let before = checkpoint(&row.ok_or_else(|| self.link.unprepared(&doing))?)?;
-        let (position, definition) = match change {
+        let (position, definition, phase) = match change {
             // Whoever starts anew has no definition to keep to.
-            StateChange::Position(None) => (None, None),
-            StateChange::Position(position) => (position, before.definition.clone()),
-            StateChange::Definition(definition) => (before.position.clone(), Some(definition)),
+            StateChange::Position(None) => (None, None, Phase::Idle),
+            StateChange::Position(position) => (position, before.definition.clone(), Phase::Idle),
+            StateChange::Definition(definition) => {
+                (before.position.clone(), Some(definition), before.phase)
+            }
         };
         let change = sqlx::query(AssertSqlSafe(sql))
             .bind(&self.link.name)
             .bind(position.as_ref().map(Position::as_str))
-            .bind(definition.map(|definition| definition.to_text()).transpose()?);
+            .bind(definition.map(|definition| definition.to_text()).transpose()?)
+            .bind(phase.as_str());
         session.execute(change, &doing).await?;
         session.commit(&doing).await?;
         self.link.keep(session);
@@ -139,11 +156,7 @@ impl SinkAdmin for PostgresSink {
 }
 
 impl PostgresSink {
-    async fn check_rights(
-        &self,
-        session: &mut Session,
-        target: &etl_sql::postgres::target::Target,
-    ) -> Result<Vec<Finding>> {
+    async fn check_rights(&self, session: &mut Session, target: &Target) -> Result<Vec<Finding>> {
         let doing = self.link.doing("looking at rights");
         session.begin(&doing).await?;
         let row = session.row(sqlx::query(SERVER), &doing).await?;
@@ -155,7 +168,7 @@ impl PostgresSink {
         } else {
             Finding::denied(what, "not granted: rows are staged in a temporary table; grant it")
         });
-        for (table, rights) in plan::tables(&self.link.state_schema, target) {
+        for (table, rights) in plan::tables(&self.link.state_schema, target)? {
             for right in rights {
                 let what = format!("target: {right} on {table}");
                 let query = sqlx::query(MAY).bind(&table.schema).bind(&table.table).bind(*right);
@@ -177,9 +190,16 @@ impl PostgresSink {
     /// Stages a row and applies it in a transaction that is rolled back: every right is used,
     /// nothing stays.
     async fn rolled_back_write(&mut self, schema: &StreamSchema) -> Result<()> {
+        for target in self.link.targets(schema)? {
+            self.try_write(schema, &target).await?;
+        }
+        Ok(())
+    }
+
+    async fn try_write(&mut self, schema: &StreamSchema, planned: &Target) -> Result<()> {
         let doing = self.link.doing("trying a write");
         let mut session = self.link.take().await?;
-        let target = self.link.planned(schema)?.found(&mut session).await?;
+        let target = planned.found(&mut session).await?;
         let statements = Statements::new(&target)?;
         let row = trial_row(schema)?;
         // Not every text is a key of an enum.

@@ -33,13 +33,13 @@ impl Statements {
     /// # Errors
     /// `Config` for bad names.
     pub fn new(target: &Target) -> Result<Self> {
-        let upsert = target.mode == Mode::Upsert;
+        let (upsert, batch) = (target.mode.is_keyed(), From::Batch);
         Ok(Self {
             create_stage: create_stage(target),
             copy: copy(target),
             leave: if upsert { leave(target)? } else { None },
-            update: if upsert { update(target)? } else { None },
-            insert: insert(target)?,
+            update: if upsert { update(target, &batch)? } else { None },
+            insert: insert(target, &batch)?,
         })
     }
 
@@ -64,7 +64,7 @@ fn create_stage(target: &Target) -> String {
         let staged = column.sql_type.staged();
         lines.push(format!("  {} {staged}{collation}{null}", column.staged));
     }
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         // Two rows for one key stop the batch, and the planner knows that there are none.
         let key: Vec<_> = target.key().map(|column| column.staged.as_str()).collect();
         lines.push(format!("  PRIMARY KEY ({})", key.join(", ")));
@@ -90,14 +90,46 @@ fn staged(column: &Column) -> String {
     }
 }
 
-fn join(target: &Target) -> Result<String> {
-    let equal = |column: &Column| Ok(format!("t.{} = {}", name(&column.name)?, staged(column)));
+/// Where the rows come from.
+pub(super) enum From {
+    /// The batch's own stage.
+    Batch,
+    /// A table in which a load was collected, quoted.
+    Load(String),
+}
+
+impl From {
+    fn table(&self) -> &str {
+        match self {
+            Self::Batch => STAGE,
+            Self::Load(table) => table,
+        }
+    }
+
+    /// The condition on the rows that are to be there.
+    fn wanted(&self) -> String {
+        match self {
+            Self::Batch => format!("NOT s.{DELETE_FLAG}"),
+            Self::Load(_) => "true".to_owned(),
+        }
+    }
+}
+
+pub(super) fn join(target: &Target, from: &From) -> Result<String> {
+    let equal = |column: &Column| {
+        // The batch's stage has the target's collations.
+        let collation = match (&column.collation, column.sql_type.staged(), from) {
+            (Some(collation), "text", From::Load(_)) => format!(" COLLATE {collation}"),
+            _ => String::new(),
+        };
+        Ok(format!("t.{} = {}{collation}", name(&column.name)?, staged(column)))
+    };
     Ok(target.key().map(equal).collect::<Result<Vec<_>>>()?.join(" AND "))
 }
 
 /// What the stage's deletes do. One time for a batch: that at which this request arrived.
 fn leave(target: &Target) -> Result<Option<String>> {
-    let (table, join) = (target.table.quoted()?, join(target)?);
+    let (table, join) = (target.table.quoted()?, join(target, &From::Batch)?);
     Ok(match &target.mark {
         Some(mark) => {
             let mark = name(mark)?;
@@ -114,7 +146,7 @@ fn leave(target: &Target) -> Result<Option<String>> {
     })
 }
 
-fn update(target: &Target) -> Result<Option<String>> {
+pub(super) fn update(target: &Target, from: &From) -> Result<Option<String>> {
     let others: Vec<_> = target.columns.iter().filter(|column| !column.key).collect();
     let set = |column: &&Column| Ok(format!("{} = {}", name(&column.name)?, staged(column)));
     let mut sets = others.iter().map(set).collect::<Result<Vec<_>>>()?;
@@ -126,12 +158,14 @@ fn update(target: &Target) -> Result<Option<String>> {
     }
     Ok(Some(format!(
         "UPDATE {} AS t SET {}
-  FROM {STAGE} AS s
- WHERE NOT s.{DELETE_FLAG} AND {}
+  FROM {} AS s
+ WHERE {} AND {}
    AND ({})",
         target.table.quoted()?,
         sets.join(", "),
-        join(target)?,
+        from.table(),
+        from.wanted(),
+        join(target, from)?,
         differs.join("\n     OR ")
     )))
 }
@@ -165,7 +199,7 @@ fn differs(column: &Column, new: &str) -> Result<String> {
     Ok(format!("{} IS DISTINCT FROM {}", form(&old), form(new)))
 }
 
-fn insert(target: &Target) -> Result<String> {
+pub(super) fn insert(target: &Target, from: &From) -> Result<String> {
     let table = target.table.quoted()?;
     let mut names = names(target)?;
     let mut values: Vec<_> = target.columns.iter().map(staged).collect();
@@ -176,17 +210,19 @@ fn insert(target: &Target) -> Result<String> {
     }
     let (new, conflict) = match target.mode {
         Mode::Append => (String::new(), String::new()),
-        Mode::Upsert => (
-            format!("\n   AND NOT EXISTS (SELECT FROM {table} AS t WHERE {})", join(target)?),
+        Mode::Upsert | Mode::Replace => (
+            format!("\n   AND NOT EXISTS (SELECT FROM {table} AS t WHERE {})", join(target, from)?),
             if target.foreign_writers { on_conflict(target)? } else { String::new() },
         ),
     };
     Ok(format!(
         "INSERT INTO {table} AS t ({})
-SELECT {} FROM {STAGE} AS s
- WHERE NOT s.{DELETE_FLAG}{new}{conflict}",
+SELECT {} FROM {} AS s
+ WHERE {}{new}{conflict}",
         names.join(", "),
-        values.join(", ")
+        values.join(", "),
+        from.table(),
+        from.wanted()
     ))
 }
 

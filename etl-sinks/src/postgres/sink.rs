@@ -3,19 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etl_core::connector::Stream;
+use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Class, Error, Result};
+use etl_core::{Batch, Class, Error, Position, Result};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
-use etl_sql::postgres::session::{Session, value};
+use etl_sql::postgres::session::Session;
 use etl_sql::postgres::target::Target;
 use sqlx::AssertSqlSafe;
 
 use super::apply::Statements;
+use super::replace::Replace;
 use super::state::{self, checkpoint, lease, look};
 use super::{Link, PostgresTarget, statements};
+use crate::step::Step;
 
 /// One stream's way into Postgres: one connection, thrown away after any error.
 pub struct PostgresSink {
@@ -27,8 +29,11 @@ pub struct PostgresSink {
 
 /// What `open` found out.
 struct Opened {
+    /// Where batches go.
     target: Target,
     statements: Statements,
+    /// Where they go from there, in a stream that replaces.
+    replace: Option<Replace>,
 }
 
 impl PostgresSink {
@@ -66,7 +71,7 @@ impl PostgresSink {
     async fn try_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let doing = self.link.doing("committing a batch");
         let mut session = self.link.take().await?;
-        let Opened { target, statements } = self.opened()?;
+        let Opened { target, statements, replace } = self.opened()?;
         // Before the transaction begins: a row that cannot be sent costs the server nothing.
         let data = (!batch.changes.is_empty())
             .then(|| bulk::encode(target, &batch.changes))
@@ -75,37 +80,77 @@ impl PostgresSink {
         if let Some(data) = &data {
             stage(&mut session, statements, data, batch, &doing).await?;
         }
-        if !advance(&mut session, &self.link, batch, fence, &doing).await? {
-            return Err(Error::fenced(format!(
-                "{}: another run or a person moved the checkpoint; nothing of this batch was written",
-                self.link.name
-            )));
+        let step = Step::commit(self.link.stream.mode, batch);
+        let begins = self.link.reach(&mut session, step, fence, &doing).await?;
+        if let (Some(replace), true) = (replace, begins) {
+            session.run(&replace.empty, &doing).await?;
         }
         let counts = match data {
             Some(_) => apply(&mut session, statements, batch, &doing).await?,
             None => Counts::default(),
         };
-        count(&mut session, &self.link, batch, fence, &counts, &doing).await?;
+        // What is in a stage only is nothing yet.
+        let counts = if replace.is_some() { Counts::default() } else { counts };
+        count(&mut session, &self.link, step, fence, &counts, &doing).await?;
         session.commit_once(&doing).await?;
         self.link.keep(session);
+        Ok(counts)
+    }
+
+    async fn try_apply(&mut self, fence: &Fence) -> Result<Counts> {
+        let doing = self.link.doing("replacing the target");
+        let mut session = self.link.take().await?;
+        let replace = self.opened()?.replace.as_ref();
+        let replace =
+            replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
+        session.begin(&doing).await?;
+        let begins = self.link.reach(&mut session, Step::Apply, fence, &doing).await?;
+        if begins {
+            session.run(&replace.empty, &doing).await?;
+        }
+        let counts = replace.apply(&mut session, &self.link, &doing).await?;
+        let total = sqlx::query(AssertSqlSafe(statements::total(&self.link.state_schema)?))
+            .bind(&self.link.name)
+            .bind(signed(counts.inserted + counts.updated + counts.deleted)?)
+            .bind(milliseconds(fence.ttl));
+        session.execute(total, &doing).await?;
+        count(&mut session, &self.link, Step::Apply, fence, &counts, &doing).await?;
+        session.commit_once(&doing).await?;
+        self.link.keep(session);
+        Ok(counts)
+    }
+
+    /// Remembers what a step did; where the fence was refused, finds out whether an earlier try of
+    /// the same step had done it.
+    async fn known(
+        &mut self,
+        step: Step<'_>,
+        fence: &Fence,
+        tried: Result<Counts>,
+    ) -> Result<Counts> {
+        let counts = match tried {
+            Err(error) if error.class() == Class::Fenced => {
+                self.resolve(step, fence, error).await?
+            }
+            other => other?,
+        };
+        self.known.inserted += counts.inserted;
+        self.known.updated += counts.updated;
+        self.known.deleted += counts.deleted;
+        self.known.unchanged += counts.unchanged;
         Ok(counts)
     }
 
     /// The checkpoint is not at our fence: either an earlier try of ours had committed, or
     /// somebody else moved it. Our own update has waited for the checkpoint's row, so no earlier
     /// transaction of ours is still under way.
-    async fn resolve(&mut self, batch: &Batch, fence: &Fence, fenced: Error) -> Result<Counts> {
+    async fn resolve(&mut self, step: Step<'_>, fence: &Fence, fenced: Error) -> Result<Counts> {
         let doing = self.link.doing("looking whether an earlier try had committed");
         let mut session = self.link.take().await?;
         session.begin(&doing).await?;
         let row = look(&mut session, &self.link, &doing).await?;
         let row = row.ok_or_else(|| self.link.unprepared(&doing))?;
-        // The position as well: a claim of ours that arrives late bumps the sequence, too.
-        let ours = state::holder(&row)? == Some(fence.run)
-            && value::<i64>(&row, "sequence")? == fence.sequence + 1
-            && value::<Option<String>>(&row, "position")?.as_deref()
-                == Some(batch.position.as_str());
-        if !ours {
+        if state::holder(&row)? != Some(fence.run) || !step.left(&checkpoint(&row)?, fence) {
             return Err(fenced);
         }
         let now = state::totals(&mut session, &self.link, fence.run, &doing).await?;
@@ -126,10 +171,24 @@ impl Sink for PostgresSink {
     async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
         let planned = self.link.planned(schema)?;
         let mut session = self.link.take().await?;
-        let target = planned.found(&mut session).await?;
+        let found = planned.found(&mut session).await?;
+        let (target, replace) = match planned.stage(&self.link.state_schema)? {
+            Some(stage) => {
+                let stage = stage.found(&mut session).await?;
+                let replace = Replace::new(&found, &stage)?;
+                (stage, Some(replace))
+            }
+            None => (found, None),
+        };
         let statements = Statements::new(&target)?;
-        self.opened = Some(Opened { target, statements });
-        self.link.keep(session);
+        self.opened = Some(Opened { target, statements, replace });
+        // Whether they are there at all, the claim says.
+        let doing = self.link.doing("looking at the state tables");
+        session.begin(&doing).await?;
+        if state::are_there(&mut session, &self.link, &doing).await? {
+            session.commit(&doing).await?;
+            self.link.keep(session);
+        }
         Ok(())
     }
 
@@ -166,17 +225,17 @@ impl Sink for PostgresSink {
     }
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
-        let counts = match self.try_commit(batch, fence).await {
-            Err(error) if error.class() == Class::Fenced => {
-                self.resolve(batch, fence, error).await?
-            }
-            other => other?,
-        };
-        self.known.inserted += counts.inserted;
-        self.known.updated += counts.updated;
-        self.known.deleted += counts.deleted;
-        self.known.unchanged += counts.unchanged;
-        Ok(counts)
+        let tried = self.try_commit(batch, fence).await;
+        self.known(Step::commit(self.link.stream.mode, batch), fence, tried).await
+    }
+
+    fn replaces(&self) -> bool {
+        self.link.stream.mode == Mode::Replace
+    }
+
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        let tried = self.try_apply(fence).await;
+        self.known(Step::Apply, fence, tried).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {
@@ -237,23 +296,43 @@ pub(super) async fn stage(
     Err(Error::internal(format!("{doing}: {sent} rows were sent, {arrived} arrived")))
 }
 
-/// Moves the checkpoint, if it stands at the fence, and keeps its row locked.
-async fn advance(
-    session: &mut Session,
-    link: &Link,
-    batch: &Batch,
-    fence: &Fence,
-    doing: &str,
-) -> Result<bool> {
-    let advance = sqlx::query(AssertSqlSafe(statements::advance(&link.state_schema)?))
-        .bind(&link.name)
-        .bind(fence.run.to_string())
-        .bind(fence.sequence)
-        .bind(batch.position.as_str())
-        .bind(&fence.definition)
-        .bind(milliseconds(fence.ttl))
-        .bind(signed(batch.changes.len())?);
-    Ok(session.execute(advance, doing).await? == 1)
+impl Link {
+    /// Moves the checkpoint behind a step, if it stands at the fence, and keeps its row locked. Gives
+    /// whether a load begins.
+    async fn reach(
+        &self,
+        session: &mut Session,
+        step: Step<'_>,
+        fence: &Fence,
+        doing: &str,
+    ) -> Result<bool> {
+        let mut begins = false;
+        if step.generation(fence).is_some() {
+            let look = statements::look_and_lock(&self.state_schema)?;
+            let look = sqlx::query(AssertSqlSafe(look)).bind(&self.name);
+            let row = session.row(look, doing).await?;
+            let row = row.ok_or_else(|| self.unprepared(doing))?;
+            begins = step.begins(&checkpoint(&row)?, fence);
+        }
+        let rows = if let Step::Write(batch) = step { signed(batch.changes.len())? } else { 0 };
+        let advance = sqlx::query(AssertSqlSafe(statements::advance(&self.state_schema)?))
+            .bind(&self.name)
+            .bind(fence.run.to_string())
+            .bind(fence.sequence)
+            .bind(step.position().map(Position::as_str))
+            .bind(&fence.definition)
+            .bind(milliseconds(fence.ttl))
+            .bind(rows)
+            .bind(step.generation(fence))
+            .bind(step.phase().as_str());
+        if session.execute(advance, doing).await? == 1 {
+            return Ok(begins);
+        }
+        Err(Error::fenced(format!(
+            "{}: another run or a person moved the checkpoint; nothing of this was written",
+            self.name
+        )))
+    }
 }
 
 /// Brings the target to what the stage says.
@@ -279,15 +358,16 @@ pub(super) async fn apply(
 async fn count(
     session: &mut Session,
     link: &Link,
-    batch: &Batch,
+    step: Step<'_>,
     fence: &Fence,
     counts: &Counts,
     doing: &str,
 ) -> Result<()> {
+    let progress = step.progress();
     let count = sqlx::query(AssertSqlSafe(statements::count(&link.state_schema)?))
         .bind(fence.run.to_string())
-        .bind(signed(batch.progress.read)?)
-        .bind(signed(batch.progress.reread)?)
+        .bind(signed(progress.read)?)
+        .bind(signed(progress.reread)?)
         .bind(signed(counts.inserted)?)
         .bind(signed(counts.updated)?)
         .bind(signed(counts.deleted)?)

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use etl_core::ledger::{Ledger, RowCounts, RunCounts};
-use etl_core::sink::{Checkpoint, Counts, Lease, Prepared};
+use etl_core::sink::{Checkpoint, Counts, Lease, Phase, Prepared};
 use etl_core::{Definition, Error, Position, Result};
+use etl_sql::postgres::plan;
 use etl_sql::postgres::quote::name;
 use etl_sql::postgres::session::{Session, value};
 use sqlx::AssertSqlSafe;
@@ -35,6 +36,26 @@ pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error.code(), Some("42P01" | "3F000"))
 }
 
+/// Whether the state tables are there; the transaction is of no more use if not.
+///
+/// # Errors
+/// `Config` if they are of an older version than this program.
+pub(super) async fn are_there(session: &mut Session, link: &Link, doing: &str) -> Result<bool> {
+    let sql = statements::version(&link.state_schema)?;
+    let row = missing(session.row(sqlx::query(AssertSqlSafe(sql)), doing).await)?;
+    let Some(row) = row else { return Ok(false) };
+    let found = value::<Option<i32>>(&row, "version")?.unwrap_or(0);
+    if found >= plan::VERSION {
+        return Ok(true);
+    }
+    Err(Error::config(format!(
+        "{doing}: the state tables in {} are of version {found}, this program needs {}; run \
+         `etl-job prepare` once, with an owner's login",
+        link.state_schema,
+        plan::VERSION
+    )))
+}
+
 /// What the ledger counts for a run, as far as we know.
 pub(super) async fn totals(
     session: &mut Session,
@@ -62,6 +83,8 @@ pub(super) fn checkpoint(row: &PgRow) -> Result<Checkpoint> {
         position: text("position")?.map(Position::from_text).transpose()?,
         definition: text("definition")?.map(|text| Definition::from_text(&text)).transpose()?,
         rows_total: value(row, "rows_total")?,
+        generation: value(row, "generation")?,
+        phase: Phase::from_text(&value::<String>(row, "phase")?)?,
     })
 }
 

@@ -14,7 +14,7 @@ pub fn claim(state_schema: &str) -> Result<String> {
         "UPDATE {}.checkpoint
    SET run_id = $2::uuid, sequence = sequence + 1, lease_until = clock_timestamp() + $3 * interval '1 millisecond', updated_at = clock_timestamp()
  WHERE pipeline = $1 AND (run_id = $2::uuid OR lease_until < clock_timestamp() OR (lease_until IS NULL AND NOT $4))
-RETURNING sequence, position, definition, rows_total",
+RETURNING sequence, position, definition, rows_total, generation, phase",
         name(state_schema)?
     ))
 }
@@ -50,7 +50,7 @@ VALUES ($2::uuid, $1, clock_timestamp(), 'running', 0, 0, 0, 0, 0, 0, 0) ON CONF
 pub fn look(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     Ok(format!(
-        "SELECT c.sequence, c.position, c.definition, c.rows_total, c.run_id::text AS run_id, c.lease_until::text AS lease,
+        "SELECT c.sequence, c.position, c.definition, c.rows_total, c.generation, c.phase, c.run_id::text AS run_id, c.lease_until::text AS lease,
        GREATEST((extract(epoch FROM c.lease_until - clock_timestamp()) * 1000)::bigint, 0) AS remaining_ms,
        (SELECT extract(epoch FROM clock_timestamp() - min(s.started_at))::bigint FROM {schema}.run AS s
          WHERE s.pipeline = $1 AND s.outcome = 'skipped'
@@ -84,18 +84,39 @@ pub fn renew(state_schema: &str) -> Result<String> {
     ))
 }
 
-/// Moves the checkpoint behind a batch: one row if it stood at the fence. The row stays locked
+/// The version of the state tables. No parameter.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn version(state_schema: &str) -> Result<String> {
+    Ok(format!("SELECT max(version) AS version FROM {}.schema_version", name(state_schema)?))
+}
+
+/// Moves the checkpoint behind a step: one row if it stood at the fence. The row stays locked
 /// until the transaction ends, so whoever comes later waits, an earlier try of ours included.
-/// `$1` name, `$2` run, `$3` sequence, `$4` position, `$5` definition, `$6` lease in milliseconds,
-/// `$7` rows.
+/// `$1` name, `$2` run, `$3` sequence, `$4` position (none: as it is), `$5` definition, `$6` lease in
+/// milliseconds, `$7` rows, `$8` generation (none: as it is), `$9` phase.
 ///
 /// # Errors
 /// `Config` for a bad schema name.
 pub fn advance(state_schema: &str) -> Result<String> {
     Ok(format!(
         "UPDATE {}.checkpoint
-   SET position = $4, definition = $5, sequence = sequence + 1, rows_total = rows_total + $7, lease_until = clock_timestamp() + $6 * interval '1 millisecond', updated_at = clock_timestamp()
+   SET position = COALESCE($4, position), definition = $5, sequence = sequence + 1, rows_total = rows_total + $7, generation = COALESCE($8, generation), phase = $9, lease_until = clock_timestamp() + $6 * interval '1 millisecond', updated_at = clock_timestamp()
  WHERE pipeline = $1 AND sequence = $3 AND run_id = $2::uuid",
+        name(state_schema)?
+    ))
+}
+
+/// Counts the rows of an apply in the checkpoint, and begins its lease anew: it may have taken long.
+/// `$1` name, `$2` rows, `$3` lease in milliseconds.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn total(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.checkpoint SET rows_total = rows_total + $2, lease_until = clock_timestamp() + $3 * interval '1 millisecond'
+ WHERE pipeline = $1",
         name(state_schema)?
     ))
 }
@@ -142,14 +163,14 @@ ON CONFLICT (run_id) DO UPDATE SET finished_at = EXCLUDED.finished_at, outcome =
 }
 
 /// Moves the checkpoint by hand, after [`look_and_lock`]. `$1` name, `$2` position, `$3`
-/// definition.
+/// definition, `$4` phase.
 ///
 /// # Errors
 /// `Config` for a bad schema name.
 pub fn change(state_schema: &str) -> Result<String> {
     Ok(format!(
         "UPDATE {}.checkpoint
-   SET position = $2, definition = $3, sequence = sequence + 1, run_id = NULL, lease_until = NULL, updated_at = clock_timestamp()
+   SET position = $2, definition = $3, phase = $4, sequence = sequence + 1, run_id = NULL, lease_until = NULL, updated_at = clock_timestamp()
  WHERE pipeline = $1",
         name(state_schema)?
     ))
@@ -161,7 +182,7 @@ pub fn change(state_schema: &str) -> Result<String> {
 /// `Config` for a bad schema name.
 pub fn look_and_lock(state_schema: &str) -> Result<String> {
     Ok(format!(
-        "SELECT sequence, position, definition, rows_total FROM {}.checkpoint WHERE pipeline = $1 FOR UPDATE",
+        "SELECT sequence, position, definition, rows_total, generation, phase FROM {}.checkpoint WHERE pipeline = $1 FOR UPDATE",
         name(state_schema)?
     ))
 }

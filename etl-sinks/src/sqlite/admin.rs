@@ -8,15 +8,15 @@ use etl_core::connector::Finding;
 use etl_core::error::{Class, Result, ResultExt};
 use etl_core::ledger::Ledger;
 use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
-use etl_core::{Definition, Position, StreamSchema};
+use etl_core::{Definition, Phase, Position, StreamSchema};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
 use etl_sql::sqlite::table::{self, get};
-use etl_sql::sqlite::{error, plan};
+use etl_sql::sqlite::{error, migrations, plan};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::sqlite::session::Session;
-use crate::sqlite::sink::check_target;
+use crate::sqlite::sink::check_table;
 use crate::sqlite::{Settings, ledger, state};
 
 /// What operators do to a file.
@@ -29,24 +29,30 @@ impl SqliteAdmin {
         Self { settings }
     }
 
+    /// What the stream needs beside the state tables.
+    fn of_stream(&self, schema: &StreamSchema) -> Result<Vec<Statement>> {
+        let config = &self.settings.stream.config;
+        let mark = config.mark_beside(schema)?;
+        plan::statements(schema, &self.settings.table, config.mode, mark.as_deref())
+    }
+
     async fn look(&self, schema: &StreamSchema) -> Result<Vec<Finding>> {
         let settings = &self.settings;
         let mut session = Session::open(settings).await?;
         let mut findings = vec![Finding::good("file", settings.config.shown().to_string())];
         let c = &mut session.connection;
         let what = "state tables and checkpoint row";
-        findings.push(match stored(c, &settings.name).await? {
+        findings.push(match stored(settings, c).await? {
             Some(row) => Finding::good(what, format!("sequence {}", row.checkpoint.sequence)),
             None => Finding::bad(what, settings.unprepared("something is missing").to_string()),
         });
-        let what = format!("target table {}", settings.table);
-        findings.push(match table::look_up(c, &settings.table).await? {
-            None => Finding::bad(&what, settings.unprepared("there is no such table").to_string()),
-            Some(found) => match check_target(settings, schema, &found) {
+        for name in settings.tables() {
+            let what = format!("table {name}");
+            findings.push(match check_table(settings, schema, c, &name).await {
                 Ok(()) => Finding::good(&what, "columns, types and key fit"),
                 Err(error) => Finding::from_error(&what, &error),
-            },
-        });
+            });
+        }
         findings.push(match self.try_write(&mut session).await {
             Ok(()) => Finding::good("writing", "the write lock was taken, a write rolled back"),
             Err(error) => Finding::from_error("writing", &error),
@@ -69,18 +75,19 @@ impl SqliteAdmin {
 #[async_trait]
 impl SinkAdmin for SqliteAdmin {
     fn plan(&self, schema: &StreamSchema) -> Result<Vec<Statement>> {
-        let config = &self.settings.stream.config;
-        let mark = config.mark_beside(schema)?;
-        plan::statements(schema, &self.settings.table, config.mode, mark.as_deref())
+        let mut all = migrations::statements();
+        all.extend(self.of_stream(schema)?);
+        Ok(all)
     }
 
     async fn prepare(&mut self, schema: &StreamSchema) -> Result<()> {
         let settings = &self.settings;
-        let statements = self.plan(schema)?;
+        let statements = self.of_stream(schema)?;
         let connection = connect(&settings.config, Access::Create, BUSY_TIMEOUT).await?;
         let mut session = Session { connection, staged: false };
         write_ahead(&mut session.connection).await?;
         session.begin("preparing the file").await?;
+        migrations::apply(&mut session.connection).await.context(|| settings.name.clone())?;
         for statement in statements {
             let doing = format!("{}: preparing {}", settings.name, statement.name);
             session
@@ -89,8 +96,8 @@ impl SinkAdmin for SqliteAdmin {
                 .await
                 .map_err(|cause| error::classify(cause, doing))?;
         }
-        if let Some(found) = table::look_up(&mut session.connection, &settings.table).await? {
-            check_target(settings, schema, &found)?;
+        for name in settings.tables() {
+            check_table(settings, schema, &mut session.connection, &name).await?;
         }
         session.commit("preparing the file").await
     }
@@ -109,7 +116,7 @@ impl SinkAdmin for SqliteAdmin {
             return Ok(None);
         }
         let mut session = Session::open(&self.settings).await?;
-        let row = stored(&mut session.connection, &self.settings.name).await?;
+        let row = stored(&self.settings, &mut session.connection).await?;
         Ok(row.map(|row| row.checkpoint))
     }
 
@@ -143,23 +150,36 @@ impl SinkAdmin for SqliteAdmin {
         let doing = "changing the checkpoint";
         let mut session = Session::open(settings).await?;
         session.begin(doing).await?;
-        let Some(row) = stored(&mut session.connection, &settings.name).await? else {
+        let Some(row) = stored(settings, &mut session.connection).await? else {
             return Err(settings.unprepared("the pipeline has no checkpoint row"));
         };
         let before = row.checkpoint;
-        let (position, definition): (Option<&Position>, Option<&Definition>) = match &change {
-            StateChange::Position(position) => (position.as_ref(), before.definition.as_ref()),
-            StateChange::Definition(definition) => (before.position.as_ref(), Some(definition)),
-        };
-        state::change(&mut session.connection, &settings.name, position, definition).await?;
+        let (position, definition, phase): (Option<&Position>, Option<&Definition>, Phase) =
+            match &change {
+                StateChange::Position(position) => {
+                    (position.as_ref(), before.definition.as_ref(), Phase::Idle)
+                }
+                StateChange::Definition(definition) => {
+                    (before.position.as_ref(), Some(definition), before.phase)
+                }
+            };
+        let c = &mut session.connection;
+        state::change(c, &settings.name, position, definition, phase).await?;
         session.commit(doing).await?;
         Ok(before)
     }
 }
 
 /// The checkpoint row; `None` also if the file has no state tables.
-async fn stored(c: &mut SqliteConnection, name: &str) -> Result<Option<state::Row>> {
-    if has_state(c).await? { state::read(c, name).await } else { Ok(None) }
+///
+/// # Errors
+/// `Config` if they are of an older version.
+async fn stored(settings: &Settings, c: &mut SqliteConnection) -> Result<Option<state::Row>> {
+    if !has_state(c).await? {
+        return Ok(None);
+    }
+    settings.check_version(c).await?;
+    state::read(c, &settings.name).await
 }
 
 async fn has_state(c: &mut SqliteConnection) -> Result<bool> {

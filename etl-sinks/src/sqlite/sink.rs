@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use etl_core::connector::Mode;
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, StreamSchema};
+use etl_core::{Batch, Changes, StreamSchema};
 use etl_sql::sqlite::{plan, table};
+use sqlx::sqlite::SqliteConnection;
 
 use crate::sqlite::Settings;
 use crate::sqlite::encode::Rows;
 use crate::sqlite::session::Session;
 use crate::sqlite::state::{self, Standing};
 use crate::sqlite::write::{self, Target};
+use crate::step::Step;
 
 /// One stream's rows in one table of one file.
 pub struct SqliteSink {
@@ -39,46 +42,70 @@ impl SqliteSink {
 
     async fn try_open(&self, session: &mut Session, schema: &StreamSchema) -> Result<Target> {
         let settings = &self.settings;
-        for name in ["etl_checkpoint", "etl_run"] {
-            if table::look_up(&mut session.connection, name).await?.is_none() {
-                return Err(settings.unprepared(&format!("there is no table {name}")));
-            }
+        settings.check_version(&mut session.connection).await?;
+        for name in settings.tables() {
+            check_table(settings, schema, &mut session.connection, &name).await?;
         }
-        let Some(found) = table::look_up(&mut session.connection, &settings.table).await? else {
-            return Err(settings.unprepared(&format!("there is no table {}", settings.table)));
-        };
-        check_target(settings, schema, &found)?;
         if state::read(&mut session.connection, &settings.name).await?.is_none() {
             return Err(settings.unprepared("the pipeline has no checkpoint row"));
         }
         Target::new(settings, schema)
     }
 
-    /// Writes a batch in the open transaction, or finds that it is written.
+    /// Does a step in one transaction, or finds that it was done.
     async fn write(
         &mut self,
-        session: &mut Session,
-        target: &Target,
-        rows: &Rows<'_>,
-        batch: &Batch,
+        mut session: Session,
+        step: Step<'_>,
         fence: &Fence,
+        rows: &Rows<'_>,
     ) -> Result<Counts> {
-        let name = &self.settings.name;
+        let name = self.settings.name.clone();
         session.begin("taking the file's write lock").await?;
-        if let Standing::Committed =
-            state::standing(&mut session.connection, name, batch, fence).await?
-        {
-            let total = state::tally(&mut session.connection, name, fence.run).await?;
-            session.roll_back("giving the write lock back").await?;
-            return Ok(since(&total, &self.tally));
-        }
-        let counts = match self.settings.stream.config.mode {
-            Mode::Upsert => write::apply(session, target, rows).await?,
-            Mode::Append => write::append(session, target, rows).await?,
+        let counts = match state::standing(&mut session.connection, &name, step, fence).await? {
+            Standing::Done => {
+                let total = state::tally(&mut session.connection, &name, fence.run).await?;
+                session.roll_back("giving the write lock back").await?;
+                since(&total, &self.tally)
+            }
+            Standing::Here { begins } => {
+                let counts = self.change(&mut session, step, begins, rows).await?;
+                state::advance(&mut session.connection, &name, step, fence, &counts).await?;
+                session.commit("committing").await?;
+                counts
+            }
         };
-        state::advance(&mut session.connection, name, batch, fence, &counts).await?;
-        session.commit("committing a batch").await?;
+        self.tally = sum(&self.tally, &counts);
+        self.session = Some(session);
         Ok(counts)
+    }
+
+    /// The rows of a step, in the transaction that is open.
+    async fn change(
+        &self,
+        session: &mut Session,
+        step: Step<'_>,
+        begins: bool,
+        rows: &Rows<'_>,
+    ) -> Result<Counts> {
+        let target = self.opened()?;
+        if let (Some(stage), true) = (&target.stage, begins) {
+            stage.empty(session).await?;
+        }
+        match (step, &target.stage) {
+            (Step::Write(_), _) if self.settings.stream.config.mode == Mode::Append => {
+                write::append(session, &target, rows).await
+            }
+            (Step::Load(_), Some(_)) => {
+                write::apply(session, &target, rows).await.map(|_| Counts::default())
+            }
+            (Step::Apply, Some(stage)) => stage.apply(session, &self.settings).await,
+            _ => write::apply(session, &target, rows).await,
+        }
+    }
+
+    fn opened(&self) -> Result<Arc<Target>> {
+        self.target.clone().ok_or_else(|| Error::internal("the sink was not opened"))
     }
 }
 
@@ -106,19 +133,26 @@ impl Sink for SqliteSink {
     }
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
-        let target = self.target.clone().ok_or_else(|| Error::internal("commit before open"))?;
+        let target = self.opened()?;
+        let mode = self.settings.stream.config.mode;
         let rows = Rows::new(&target, &batch.changes)?;
         let mut session = self.take().await?;
-        let written = async {
-            if self.settings.stream.config.mode == Mode::Upsert {
-                write::stage(&mut session, &target, &rows).await?;
-            }
-            self.write(&mut session, &target, &rows, batch, fence).await
-        };
-        let counts = written.await?;
-        self.tally = sum(&self.tally, &counts);
-        self.session = Some(session);
-        Ok(counts)
+        if mode.is_keyed() {
+            write::stage(&mut session, &target, &rows).await?;
+        }
+        self.write(session, Step::commit(mode, batch), fence, &rows).await
+    }
+
+    fn replaces(&self) -> bool {
+        self.settings.stream.config.mode == Mode::Replace
+    }
+
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        let target = self.opened()?;
+        let nothing = Changes::upserts(RecordBatch::new_empty(target.schema.schema.clone()));
+        let rows = Rows::new(&target, &nothing)?;
+        let session = self.take().await?;
+        self.write(session, Step::Apply, fence, &rows).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {
@@ -140,25 +174,34 @@ impl Sink for SqliteSink {
     }
 }
 
+/// Looks whether the target or the stage takes the stream.
+///
 /// # Errors
-/// `Schema` with everything that differs.
-pub(super) fn check_target(
+/// `Schema` with everything that differs; `Config` if there is no such table.
+pub(super) async fn check_table(
     settings: &Settings,
     schema: &StreamSchema,
-    found: &table::Table,
+    c: &mut SqliteConnection,
+    name: &str,
 ) -> Result<()> {
+    let Some(found) = table::look_up(c, name).await? else {
+        return Err(settings.unprepared(&format!("there is no table {name}")));
+    };
     let config = &settings.stream.config;
     let mark = config.mark_beside(schema)?;
-    let differences = plan::differences(schema, found, config.mode, mark.as_deref())
+    let differences = plan::differences(schema, &found, config.mode, mark.as_deref())
         .context(|| settings.name.clone())?;
     if differences.is_empty() {
         return Ok(());
     }
+    let change = if settings.stage().as_deref() == Some(name) {
+        "It holds nothing but a load: drop it"
+    } else {
+        "Change the table, or give the stream another object"
+    };
     Err(Error::schema(format!(
-        "{}: table {} in {} does not fit the stream: {}. Change the table, or give the stream \
-         another object and run `etl-job prepare`",
+        "{}: table {name} in {} does not fit the stream: {}. {change} and run `etl-job prepare`",
         settings.name,
-        settings.table,
         settings.config.shown(),
         differences.join("; ")
     )))

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use etl_core::error::{Error, Result};
 use etl_core::sink::{Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport};
-use etl_core::{Batch, Definition, Position};
+use etl_core::{Definition, Phase, Position};
 use etl_sql::sqlite::connect::now_micros;
 use etl_sql::sqlite::table::get;
 use etl_sql::sqlite::{error, text};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use uuid::Uuid;
+
+use crate::step::Step;
 
 const READ: &str = "reading the checkpoint";
 const WRITE: &str = "writing the checkpoint";
@@ -59,8 +61,8 @@ fn between(from: i64, to: i64) -> Duration {
 /// The row of a pipeline's stream; `None` if there is none.
 pub(super) async fn read(c: &mut SqliteConnection, name: &str) -> Result<Option<Row>> {
     let row = sqlx::query(
-        "SELECT position, definition, sequence, run_id, lease_until, busy_since, rows_total \
-         FROM etl_checkpoint WHERE name = ?",
+        "SELECT position, definition, sequence, run_id, lease_until, busy_since, rows_total, \
+         generation, phase FROM etl_checkpoint WHERE name = ?",
     )
     .bind(name)
     .fetch_optional(c)
@@ -74,6 +76,8 @@ pub(super) async fn read(c: &mut SqliteConnection, name: &str) -> Result<Option<
         definition: definition.map(|text| Definition::from_text(&text)).transpose()?,
         sequence: get(&row, 2, READ)?,
         rows_total: get(&row, 6, READ)?,
+        generation: get(&row, 7, READ)?,
+        phase: Phase::from_text(&get::<String>(&row, 8, READ)?)?,
     };
     Ok(Some(Row {
         checkpoint,
@@ -157,31 +161,31 @@ async fn open_ledger(c: &mut SqliteConnection, name: &str, run: Uuid, now: i64) 
     execute(c, opened, LEDGER).await.map(drop)
 }
 
-/// What a commit finds.
+/// What a step finds.
 pub(super) enum Standing {
-    /// The checkpoint is where the fence says.
-    Here,
-    /// An earlier call had committed this batch after all.
-    Committed,
+    /// The checkpoint is where the fence says; whether a load begins.
+    Here { begins: bool },
+    /// An earlier call had done this step after all.
+    Done,
 }
 
-/// Whether a commit may go on.
+/// Whether a step may go on.
 ///
 /// # Errors
 /// `Fenced` if another run or a person moved the checkpoint.
 pub(super) async fn standing(
     c: &mut SqliteConnection,
     name: &str,
-    batch: &Batch,
+    step: Step<'_>,
     fence: &Fence,
 ) -> Result<Standing> {
     let row = read(c, name).await?.ok_or_else(|| fenced(name))?;
-    let at = row.checkpoint.sequence;
-    // A claim of ours that arrived late bumps the sequence too, but leaves the position.
-    let reached = row.checkpoint.position.as_ref() == Some(&batch.position);
+    let found = &row.checkpoint;
     match row.is_of(fence.run) {
-        true if at == fence.sequence => Ok(Standing::Here),
-        true if at == fence.sequence + 1 && reached => Ok(Standing::Committed),
+        true if found.sequence == fence.sequence => {
+            Ok(Standing::Here { begins: step.begins(found, fence) })
+        }
+        true if step.left(found, fence) => Ok(Standing::Done),
         _ => Err(fenced(name)),
     }
 }
@@ -192,23 +196,27 @@ fn fenced(name: &str) -> Error {
     ))
 }
 
-/// Moves the checkpoint behind a batch and counts it in the ledger.
+/// Moves the checkpoint behind a step and counts it in the ledger.
 pub(super) async fn advance(
     c: &mut SqliteConnection,
     name: &str,
-    batch: &Batch,
+    step: Step<'_>,
     fence: &Fence,
     counts: &Counts,
 ) -> Result<()> {
+    let progress = step.progress();
     let now = now_micros(c).await?;
     let applied = counts.inserted + counts.updated + counts.deleted;
     let moved = sqlx::query(
-        "UPDATE etl_checkpoint SET position = ?, definition = ?, sequence = sequence + 1, \
+        "UPDATE etl_checkpoint SET position = coalesce(?, position), definition = ?, sequence = \
+         sequence + 1, generation = coalesce(?, generation), phase = ?, \
          rows_total = rows_total + ?, lease_until = max(coalesce(lease_until, ''), ?), \
          updated_at = ? WHERE name = ? AND sequence = ? AND run_id = ?",
     )
-    .bind(batch.position.as_str())
+    .bind(step.position().map(Position::as_str))
     .bind(&fence.definition)
+    .bind(step.generation(fence))
+    .bind(step.phase().as_str())
     .bind(count(applied))
     .bind(stamp(now.saturating_add(micros(fence.ttl)))?)
     .bind(stamp(now)?)
@@ -224,8 +232,8 @@ pub(super) async fn advance(
          rows_unchanged = rows_unchanged + ?, batches = batches + 1 \
          WHERE name = ? AND run_id = ?",
     )
-    .bind(count(batch.progress.read))
-    .bind(count(batch.progress.reread))
+    .bind(count(progress.read))
+    .bind(count(progress.reread))
     .bind(count(counts.inserted + counts.updated))
     .bind(count(counts.updated))
     .bind(count(counts.deleted))
@@ -320,14 +328,16 @@ pub(super) async fn change(
     name: &str,
     position: Option<&Position>,
     definition: Option<&Definition>,
+    phase: Phase,
 ) -> Result<()> {
     let now = now_micros(c).await?;
     let changed = sqlx::query(
-        "UPDATE etl_checkpoint SET position = ?, definition = ?, sequence = sequence + 1, \
+        "UPDATE etl_checkpoint SET position = ?, definition = ?, phase = ?, sequence = sequence + 1, \
          run_id = NULL, lease_until = NULL, busy_since = NULL, updated_at = ? WHERE name = ?",
     )
     .bind(position.map(Position::as_str))
     .bind(definition.map(Definition::to_text).transpose()?)
+    .bind(phase.as_str())
     .bind(stamp(now)?)
     .bind(name);
     execute(c, changed, WRITE).await.map(drop)

@@ -10,6 +10,8 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::sqlite::Settings;
 use crate::sqlite::encode::Rows;
+use crate::sqlite::moved::Moved;
+use crate::sqlite::replace::Stage;
 use crate::sqlite::session::Session;
 
 /// Bound values per statement: enough that statements cost little, few enough that each is cheap
@@ -32,72 +34,48 @@ pub(super) struct Target {
     update: Option<String>,
     insert: String,
     append: String,
+    /// Where rows go instead, in a stream that replaces.
+    pub(super) stage: Option<Stage>,
 }
 
 impl Target {
     pub(super) fn new(settings: &Settings, schema: &StreamSchema) -> Result<Self> {
-        let table = quote::name(&settings.table)?;
+        let replaced = settings.stage();
+        let table = quote::name(replaced.as_ref().unwrap_or(&settings.table))?;
+        let stage = replaced.map(|stage| Stage::new(&stage, settings, schema)).transpose()?;
         let columns: Vec<String> =
             schema.schema.fields().iter().map(|field| field.name().clone()).collect();
         if columns.len() > MOST_COLUMNS {
             return Err(Error::config(format!("{}: too many columns for SQLite", schema.name)));
         }
-        let (mut stage, mut staged, mut differs, mut set) = (vec![], vec![], vec![], vec![]);
-        let (mut keys, mut key_stage, mut joined) = (vec![], vec![], vec![]);
+        let (mut staging, mut keys, mut key_stage) = (vec![], vec![], vec![]);
         for (index, field) in schema.schema.fields().iter().enumerate() {
-            let name = quote::name(field.name())?;
-            stage.push(format!("c{index} {}", types::declared_for(field)?));
-            staged.push(format!("s.c{index}"));
+            staging.push(format!("c{index} {}", types::declared_for(field)?));
             if schema.is_key(field.name()) {
-                keys.push(format!("t.{name}"));
+                keys.push(format!("t.{}", quote::name(field.name())?));
                 key_stage.push(format!("c{index}"));
-                // The plus keeps the planner from walking the target and looking into the stage.
-                joined.push(format!("t.{name} = +s.c{index}"));
-            } else {
-                set.push(format!("{name} = s.c{index}"));
-                // Bytes decide, whatever collation the table declares.
-                differs.push(format!("t.{name} COLLATE BINARY IS NOT s.c{index}"));
             }
         }
-        let left = format!(
-            "({}) IN (SELECT {} FROM temp.etl_stage WHERE d = 1)",
-            keys.join(", "),
-            key_stage.join(", ")
-        );
+        let (staging, keys, key_stage) =
+            (staging.join(", "), keys.join(", "), key_stage.join(", "));
+        let left = format!("({keys}) IN (SELECT {key_stage} FROM temp.etl_stage WHERE d = 1)");
         let mark = settings.stream.config.mark_beside(schema)?;
         let mark = mark.map(|mark| quote::name(&mark)).transpose()?;
-        let mut all = quote::names("", &columns)?;
-        if let Some(mark) = &mark {
-            set.push(format!("{mark} = NULL"));
-            differs.push(format!("t.{mark} IS NOT NULL"));
-            // Said, because the column may have a default.
-            all = format!("{all}, {mark}");
-            staged.push("NULL".to_owned());
-        }
-        let (stage, staged, joined) = (stage.join(", "), staged.join(", "), joined.join(" AND "));
+        let names = (0..columns.len()).map(|index| format!("c{index}")).collect::<Vec<_>>();
+        let moved = Moved::new(schema, &table, &names, mark.as_deref())?;
         Ok(Self {
             name: schema.name.clone(),
             schema: schema.clone(),
             config: settings.stream.config.clone(),
             create_stage: format!(
-                "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {stage}, PRIMARY KEY ({})) \
-                 WITHOUT ROWID",
-                key_stage.join(", ")
+                "CREATE TEMP TABLE etl_stage (d INTEGER NOT NULL, {staging}, PRIMARY KEY \
+                 ({key_stage})) WITHOUT ROWID"
             ),
             leave: leave(&table, mark.as_deref(), &left),
-            update: (!set.is_empty()).then(|| {
-                format!(
-                    "UPDATE main.{table} AS t SET {} FROM temp.etl_stage AS s WHERE s.d = 0 AND \
-                     {joined} AND ({})",
-                    set.join(", "),
-                    differs.join(" OR ")
-                )
-            }),
-            insert: format!(
-                "INSERT INTO main.{table} ({all}) SELECT {staged} FROM temp.etl_stage AS s WHERE \
-                 s.d = 0 AND NOT EXISTS (SELECT 1 FROM main.{table} AS t WHERE {joined})"
-            ),
-            append: format!("INSERT INTO main.{table} ({all}) VALUES "),
+            update: moved.update("temp.etl_stage", "s.d = 0 AND "),
+            insert: moved.insert("temp.etl_stage", "s.d = 0 AND "),
+            stage,
+            append: format!("INSERT INTO main.{table} ({}) VALUES ", quote::names("", &columns)?),
         })
     }
 }
@@ -170,7 +148,7 @@ pub(super) async fn append(
     Ok(Counts { inserted: u64::try_from(rows.len()).unwrap_or(u64::MAX), ..Counts::default() })
 }
 
-async fn run(session: &mut Session, statement: String, doing: &str) -> Result<u64> {
+pub(super) async fn run(session: &mut Session, statement: String, doing: &str) -> Result<u64> {
     let done = session
         .connection
         .execute(AssertSqlSafe(statement))
@@ -257,6 +235,7 @@ mod tests {
             let statements = Target::new(&settings, &schema).unwrap();
             let mut c = SqliteConnection::connect("sqlite::memory:").await.unwrap();
             let config = &settings.stream.config;
+            etl_sql::sqlite::migrations::apply(&mut c).await.unwrap();
             let plan = plan::statements(&schema, "orders", config.mode, config.mark()).unwrap();
             for statement in plan {
                 c.execute(AssertSqlSafe(statement.text)).await.unwrap();

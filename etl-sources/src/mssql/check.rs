@@ -66,6 +66,12 @@ pub(super) fn database(stream: &Stream, database: &Database) -> Vec<Requirement>
             "without row versions a row that is changed while it is read may come as a mixture, \
              which append would keep: ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON",
         ),
+        Reading::Locking if stream.config.mode == Mode::Replace => Requirement::refused(
+            Class::Config,
+            "isolation",
+            "without row versions a sweep delivers only what is below the horizon, and mode replace \
+             would delete the rest: ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON",
+        ),
         Reading::Locking => Requirement::good(
             "isolation",
             "READ COMMITTED with locks: nothing is lost, but a sweep waits for writers, and \

@@ -41,7 +41,7 @@ impl Reader {
             progress: Progress::default(),
             place,
             last: None,
-            max_reread: stream.config.cursor.max_reread,
+            max_reread: stream.config.max_reread(),
             settled_only: plan.settled_only(stream),
             tells_passing: query::tells_passing(&plan),
             plan,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_stream::try_stream;
 use etl_core::batch::{Batch, BatchLimits};
-use etl_core::connector::{self, Safety};
+use etl_core::connector::{self, Mode, Safety};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_sql::mssql::Connection;
@@ -46,6 +46,13 @@ pub(super) async fn begin(
     let settled = settle(&mut connection, stream, plan.kind, &mut place).await?;
     let bounds = bounds(&plan, stream, &place);
     let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits);
+    if !settled && stream.config.mode == Mode::Replace {
+        // Rows that are not read now would be deleted.
+        return Err(Error::transient(
+            "the server's clock went back behind what was read: what was loaded so far waits until \
+             it has caught up",
+        ));
+    }
     if !settled {
         return Ok(stream::iter([reader.hold()]).boxed());
     }

@@ -44,7 +44,7 @@ impl Reader {
             place,
             given_out: None,
             last: None,
-            max_reread: stream.config.cursor.max_reread,
+            max_reread: stream.config.max_reread(),
             settled_only: Plan::settled_only(stream),
             tells_passing: query::tells_passing(&plan),
             plan,

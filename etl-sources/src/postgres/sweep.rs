@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_stream::try_stream;
 use etl_core::batch::{Batch, BatchLimits};
-use etl_core::connector::{self, Safety};
+use etl_core::connector::{self, Mode, Safety};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_sql::postgres::catalog::{self, Table};
@@ -58,6 +58,13 @@ pub(super) async fn begin(
     };
     let bounds = bounds(stream, &place);
     let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits).below(given_out);
+    if !settled && stream.config.mode == Mode::Replace {
+        // Rows that are not read now would be deleted.
+        return Err(Error::transient(
+            "the server's clock went back behind what was read: what was loaded so far waits until \
+             it has caught up",
+        ));
+    }
     if !settled {
         return Ok(stream::iter([reader.hold()]).boxed());
     }

@@ -175,7 +175,7 @@ fn definition(settings: &Settings, schema: &Schema) -> Result<Definition> {
         .collect();
     let exit = match (config.mode, config.filter_exit()) {
         (Mode::Append, _) => FilterExit::Keep,
-        (Mode::Upsert, exit) => exit,
+        (_, exit) => exit,
     };
     Ok(Definition::default()
         .with("source", format!("sqlite {}", settings.config.canonical()?))

@@ -202,7 +202,7 @@ impl View<'_> {
     fn take(&self, reading: &mut Reading, row: SqliteRow) -> Result<bool> {
         let moment = self.moment(&row)?;
         let early = self.place.h.is_none_or(|h| moment >= h);
-        if early && reading.early >= self.settings.stream.config.cursor.max_reread {
+        if early && reading.early >= self.settings.stream.config.max_reread() {
             return Ok(false);
         }
         reading.columns.push(&row).map_err(|(column, why)| self.refused(&row, &column, &why))?;

@@ -30,6 +30,8 @@ pub mod own {
     pub const STAGE_COUNT: u32 = 51_003;
     /// A migration was applied with another text.
     pub const MIGRATION_CHANGED: u32 = 51_004;
+    /// A load without rows would empty its target.
+    pub const LOAD_EMPTY: u32 = 51_005;
 }
 
 /// Nothing was done or all of it was rolled back; the same request may pass later.
@@ -239,8 +241,31 @@ const CAPACITY: &[u32] =
 
 /// One row cannot be stored.
 const DATA: &[u32] = &[
-    220, 232, 241, 242, 245, 295, 296, 515, 547, 1007, 2601, 2627, 2628, 4815, 4863, 8114, 8115,
-    8152, 8169, 9803, 517, 518, 511, 512,
+    220,
+    232,
+    241,
+    242,
+    245,
+    295,
+    296,
+    515,
+    547,
+    1007,
+    2601,
+    2627,
+    2628,
+    4815,
+    4863,
+    8114,
+    8115,
+    8152,
+    8169,
+    9803,
+    517,
+    518,
+    511,
+    512,
+    own::LOAD_EMPTY,
 ];
 
 /// Names and shapes do not fit.
@@ -355,6 +380,7 @@ fn hint(number: u32, phase: Phase) -> Option<&'static str> {
         own::LOCK_NOT_GRANTED => "the pipeline's lock was not granted in time",
         own::CHECKPOINT_MOVED => "the checkpoint moved",
         own::STAGE_COUNT => "not all staged rows arrived",
+        own::LOAD_EMPTY => "the load has no row",
         _ if phase == Phase::Connect && number == 18401 => "the server is being upgraded",
         _ => return None,
     })

@@ -2,7 +2,6 @@
 //! run at once, and to stop after any of them.
 
 use etl_core::Result;
-use etl_core::connector::Mode;
 use etl_core::sink::Statement;
 use sha2::{Digest, Sha256};
 
@@ -10,16 +9,24 @@ use super::error::own;
 use super::quote::{MAX_NAME_UNITS, name, text};
 use super::target::{Column, MARK_TYPE, MAX_CLUSTERED_BYTES, Target};
 use super::types::BINARY_COLLATION;
+use crate::migration::Migration;
 
-/// One change of the state tables; never edited once released, only followed by another.
-struct Migration {
-    version: i32,
-    name: &'static str,
-    /// `{schema}` stands for the state schema's quoted name, `{bin}` for the binary collation.
-    statements: &'static [&'static str],
-}
+/// In the statements `{schema}` stands for the state schema's quoted name, `{bin}` for the binary
+/// collation.
+const MIGRATIONS: &[Migration] = &[FIRST, LOADS];
 
-const MIGRATIONS: &[Migration] = &[Migration {
+/// The version of state tables that a run needs.
+pub const VERSION: i32 = LOADS.version;
+
+const LOADS: Migration = Migration {
+    version: 2,
+    name: "loads",
+    statements: &["ALTER TABLE {schema}.[checkpoint] ADD
+  [generation] bigint NOT NULL CONSTRAINT [df_etl_checkpoint_generation] DEFAULT 0,
+  [phase]      nvarchar(10) COLLATE {bin} NOT NULL CONSTRAINT [df_etl_checkpoint_phase] DEFAULT N'idle';"],
+};
+
+const FIRST: Migration = Migration {
     version: 1,
     name: "checkpoint, run ledger, quarantine",
     statements: &[
@@ -65,7 +72,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
   CONSTRAINT [pk_etl_quarantine] PRIMARY KEY ([pipeline], [key_hash], [column_name])
 );",
     ],
-}];
+};
 
 /// Takes the lock that lets one preparation at a time work on a database, for as long as the
 /// connection lives.
@@ -95,6 +102,10 @@ pub fn statements(state_schema: &str, target: &Target) -> Result<Vec<Statement>>
     all.push(create_schema(&target.table.schema)?);
     all.push(create_target(target)?);
     all.push(checkpoint_row(state_schema, &target.stream)?);
+    if let Some(stage) = target.stage(state_schema)? {
+        all.push(create_schema(&stage.table.schema)?);
+        all.push(create_stage(state_schema, &stage)?);
+    }
     Ok(all)
 }
 
@@ -131,7 +142,7 @@ CREATE TABLE {table} (
 fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
     let schema = name(state_schema)?;
     let (version, title) = (migration.version, text(migration.name));
-    let checksum = text(&checksum(migration));
+    let checksum = text(&migration.checksum());
     let steps: Vec<_> = migration
         .statements
         .iter()
@@ -160,16 +171,38 @@ COMMIT TRANSACTION;",
     ))
 }
 
-fn checksum(migration: &Migration) -> String {
-    let mut hash = Sha256::new();
-    for statement in migration.statements {
-        hash.update(statement.as_bytes());
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn create_target(target: &Target) -> Result<Statement> {
     let table = target.table.quoted()?;
+    Ok(statement(
+        format!("create target {}.{}", target.table.schema, target.table.table),
+        format!(
+            "IF OBJECT_ID({}) IS NULL\nCREATE TABLE {table} (\n{}\n);",
+            text(&table),
+            columns(target)?
+        ),
+    ))
+}
+
+/// A stage that is new has nothing of the load that the checkpoint tells of.
+fn create_stage(state_schema: &str, stage: &Target) -> Result<Statement> {
+    let (table, state) = (stage.table.quoted()?, name(state_schema)?);
+    Ok(statement(
+        format!("create stage {}.{}", stage.table.schema, stage.table.table),
+        format!(
+            "IF OBJECT_ID({}) IS NULL
+BEGIN
+  UPDATE {state}.[checkpoint] SET [phase] = N'idle', [sequence] = [sequence] + 1, [run_id] = NULL, [lease_until] = NULL
+   WHERE [pipeline] = {} AND [phase] <> N'idle';
+  CREATE TABLE {table} (\n{}\n);
+END;",
+            text(&table),
+            text(&stage.stream),
+            columns(stage)?
+        ),
+    ))
+}
+
+fn columns(target: &Target) -> Result<String> {
     let mut lines = Vec::new();
     for column in &target.columns {
         lines.push(format!("  {}", column_definition(column)?));
@@ -177,17 +210,10 @@ fn create_target(target: &Target) -> Result<Statement> {
     if let Some(mark) = &target.mark {
         lines.push(format!("  {} {MARK_TYPE} NULL", name(mark)?));
     }
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         lines.push(format!("  {}", primary_key(target)?));
     }
-    Ok(statement(
-        format!("create target {}.{}", target.table.schema, target.table.table),
-        format!(
-            "IF OBJECT_ID({}) IS NULL\nCREATE TABLE {table} (\n{}\n);",
-            text(&table),
-            lines.join(",\n")
-        ),
-    ))
+    Ok(lines.join(",\n"))
 }
 
 fn column_definition(column: &Column) -> Result<String> {
@@ -241,18 +267,22 @@ SELECT {stream_text}, NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
 /// `Config` for bad names.
 pub fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Statement>> {
     let (schema, role) = (name(state_schema)?, name(role)?);
-    let rights = match (target.mode, target.deletes) {
-        (Mode::Append, _) => "SELECT, INSERT",
-        (Mode::Upsert, false) => "SELECT, INSERT, UPDATE",
-        (Mode::Upsert, true) => "SELECT, INSERT, UPDATE, DELETE",
+    let rights = match (target.mode.is_keyed(), target.deletes) {
+        (false, _) => "SELECT, INSERT",
+        (true, false) => "SELECT, INSERT, UPDATE",
+        (true, true) => "SELECT, INSERT, UPDATE, DELETE",
     };
-    Ok(vec![
+    let mut all = vec![
         grant(rights, &target.table.quoted()?, &role),
         grant("SELECT, UPDATE", &format!("{schema}.[checkpoint]"), &role),
         grant("SELECT, INSERT, UPDATE", &format!("{schema}.[run]"), &role),
         grant("SELECT, INSERT, UPDATE, DELETE", &format!("{schema}.[quarantine]"), &role),
         grant("SELECT", &format!("{schema}.[schema_version]"), &role),
-    ])
+    ];
+    if let Some(stage) = target.stage(state_schema)? {
+        all.push(grant("SELECT, INSERT, UPDATE, DELETE", &stage.table.quoted()?, &role));
+    }
+    Ok(all)
 }
 
 /// What may be done by who serves metrics: read the state tables, and no target.
@@ -279,12 +309,15 @@ fn grant(rights: &str, object: &str, role: &str) -> Statement {
 pub fn rights(state_schema: &str, target: &Target) -> Result<Vec<(String, &'static str)>> {
     let schema = name(state_schema)?;
     let mut all: Vec<(String, &'static str)> = Vec::new();
-    let table = target.table.quoted()?;
-    all.push((table.clone(), "SELECT"));
-    all.push((table.clone(), "INSERT"));
-    if target.mode == Mode::Upsert {
-        all.push((table.clone(), "UPDATE"));
-        if target.deletes {
+    let stage = target.stage(state_schema)?;
+    for target in std::iter::once(target).chain(stage.as_deref()) {
+        let table = target.table.quoted()?;
+        all.push((table.clone(), "SELECT"));
+        all.push((table.clone(), "INSERT"));
+        if target.mode.is_keyed() {
+            all.push((table.clone(), "UPDATE"));
+        }
+        if target.mode.is_keyed() && target.deletes {
             all.push((table, "DELETE"));
         }
     }

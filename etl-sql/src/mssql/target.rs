@@ -10,6 +10,7 @@ use super::connect::{Connection, required, value};
 use super::error::Phase;
 use super::quote::{TableName, identity, name};
 use super::types::{BINARY_COLLATION, SqlType};
+use crate::stage;
 
 /// One column of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +90,36 @@ impl Target {
             mark: config.mark_beside(schema)?,
             foreign_writers: config.foreign_writers,
         };
-        if target.mode == Mode::Upsert {
+        if target.mode.is_keyed() {
             target.key_bytes()?;
+        }
+        Ok(target)
+    }
+
+    /// The table in which loads are collected, as a target of its own, if this one is replaced.
+    ///
+    /// # Errors
+    /// `Config` if the state schema's name leaves no room.
+    pub fn stage(&self, state_schema: &str) -> Result<Option<Arc<Self>>> {
+        if self.mode != Mode::Replace {
+            return Ok(None);
+        }
+        let TableName { schema, table } = &self.table;
+        let table = stage::name([state_schema, &self.stream], &[schema, table]);
+        let table = TableName { schema: format!("{state_schema}_stage"), table };
+        name(&table.schema)?;
+        let stage = Self { table, deletes: true, foreign_writers: false, ..self.clone() };
+        Ok(Some(Arc::new(stage)))
+    }
+
+    /// The same for values that are staged under the columns' own names.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn under_own_names(&self) -> Result<Self> {
+        let mut target = self.clone();
+        for column in &mut target.columns {
+            column.staged = name(&column.name)?;
         }
         Ok(target)
     }
@@ -164,7 +193,7 @@ impl Target {
                 name(mark)?
             ));
         }
-        if self.mode == Mode::Upsert {
+        if self.mode.is_keyed() {
             wrong.extend(self.key_mismatch(connection, &table, &doing).await?);
         }
         if wrong.is_empty() {

@@ -2,22 +2,26 @@
 //! at once.
 
 use etl_core::Result;
-use etl_core::connector::Mode;
 use etl_core::sink::Statement;
-use sha2::{Digest, Sha256};
 
 use super::quote::{TableName, name, text};
 use super::target::{Column, Target};
+use crate::migration::Migration;
 
-/// One change of the state tables; never edited once released, only followed by another.
-struct Migration {
-    version: i32,
-    name: &'static str,
-    /// `{schema}` stands for the state schema's quoted name.
-    statements: &'static [&'static str],
-}
+/// In the statements `{schema}` stands for the state schema's quoted name.
+const MIGRATIONS: &[Migration] = &[FIRST, LOADS];
 
-const MIGRATIONS: &[Migration] = &[Migration {
+/// The version of state tables that a run needs.
+pub const VERSION: i32 = LOADS.version;
+
+const LOADS: Migration = Migration {
+    version: 2,
+    name: "loads",
+    statements: &["ALTER TABLE {schema}.checkpoint ADD generation bigint NOT NULL DEFAULT 0,
+  ADD phase text NOT NULL DEFAULT 'idle'"],
+};
+
+const FIRST: Migration = Migration {
     version: 1,
     name: "checkpoint, run ledger, quarantine",
     statements: &[
@@ -63,7 +67,7 @@ const MIGRATIONS: &[Migration] = &[Migration {
   PRIMARY KEY (pipeline, key_hash, column_name)
 )",
     ],
-}];
+};
 
 /// Everything that a stream needs in its database, in order; with `role`, also the rights of the
 /// login that runs the job.
@@ -82,6 +86,10 @@ pub fn statements(
     all.push(create_schema(&target.table.schema)?);
     all.push(create_target(target)?);
     all.push(checkpoint_row(state_schema, &target.stream)?);
+    if let Some(stage) = target.stage(state_schema)? {
+        all.push(create_schema(&stage.table.schema)?);
+        all.push(create_stage(state_schema, &stage)?);
+    }
     if let Some(role) = role {
         all.extend(grants(state_schema, target, role)?);
     }
@@ -154,7 +162,7 @@ fn version_table(state_schema: &str) -> Result<Statement> {
 fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
     let schema = name(state_schema)?;
     let (version, title) = (migration.version, text(migration.name)?);
-    let checksum = text(&checksum(migration))?;
+    let checksum = text(&migration.checksum())?;
     let steps: Vec<_> = migration
         .statements
         .iter()
@@ -178,15 +186,30 @@ fn migrate(state_schema: &str, migration: &Migration) -> Result<Statement> {
 /// A SQLSTATE of ours: a migration was applied with another text.
 pub const MIGRATION_CHANGED: &str = "ETL01";
 
-fn checksum(migration: &Migration) -> String {
-    let mut hash = Sha256::new();
-    for statement in migration.statements {
-        hash.update(statement.as_bytes());
-    }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+/// A stage that is new has nothing of the load that the checkpoint tells of.
+fn create_stage(state_schema: &str, stage: &Target) -> Result<Statement> {
+    let (schema, relation) = (text(&stage.table.schema)?, text(&stage.table.table)?);
+    let (state, stream) = (name(state_schema)?, text(&stage.stream)?);
+    let create = look_first(&format!(
+        "  IF NOT EXISTS (SELECT FROM pg_catalog.pg_class c
+                   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = {schema} AND c.relname = {relation}) THEN
+    UPDATE {state}.checkpoint SET phase = 'idle', sequence = sequence + 1, run_id = NULL, lease_until = NULL
+     WHERE pipeline = {stream} AND phase <> 'idle';
+    CREATE TABLE {} (\n{}\n    );
+  END IF;",
+        stage.table.quoted()?,
+        columns(stage)?
+    ));
+    Ok(statement(format!("create stage {}", stage.table), create))
 }
 
 fn create_target(target: &Target) -> Result<Statement> {
+    let table = create_table(&target.table, &columns(target)?)?;
+    Ok(statement(format!("create target {}", target.table), table))
+}
+
+fn columns(target: &Target) -> Result<String> {
     let mut lines = Vec::new();
     for column in &target.columns {
         let null = if column.nullable { "" } else { " NOT NULL" };
@@ -195,13 +218,10 @@ fn create_target(target: &Target) -> Result<Statement> {
     if let Some(mark) = &target.mark {
         lines.push(format!("      {} timestamptz", name(mark)?));
     }
-    if target.mode == Mode::Upsert {
+    if target.mode.is_keyed() {
         lines.push(format!("      PRIMARY KEY ({})", key_list(target)?));
     }
-    Ok(statement(
-        format!("create target {}", target.table),
-        create_table(&target.table, &lines.join(",\n"))?,
-    ))
+    Ok(lines.join(",\n"))
 }
 
 /// The names of the key's columns, quoted.
@@ -245,29 +265,40 @@ fn grants(state_schema: &str, target: &Target, role: &str) -> Result<Vec<Stateme
   END IF;"
         )),
     )];
-    for schema in [&schema, &name(&target.table.schema)?] {
+    let stage = target.stage(state_schema)?;
+    let stage = stage.map(|stage| name(&stage.table.schema)).transpose()?;
+    for schema in [&schema, &name(&target.table.schema)?].into_iter().chain(&stage) {
         all.push(grant("USAGE", &format!("SCHEMA {schema}")));
     }
-    for (table, rights) in tables(state_schema, target) {
+    for (table, rights) in tables(state_schema, target)? {
         all.push(grant(&rights.join(", "), &table.quoted()?));
     }
     Ok(all)
 }
 
 /// The tables that a job uses, and what it does with each.
-#[must_use]
-pub fn tables(state_schema: &str, target: &Target) -> Vec<(TableName, &'static [&'static str])> {
-    let rights: &[&str] = match (target.mode, target.deletes) {
-        (Mode::Append, _) => &["SELECT", "INSERT"],
-        (Mode::Upsert, false) => &["SELECT", "INSERT", "UPDATE"],
-        (Mode::Upsert, true) => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+///
+/// # Errors
+/// `Config` if the state schema's name leaves no room for a stage's.
+pub fn tables(state_schema: &str, target: &Target) -> Result<Vec<Used>> {
+    let rights: &[&str] = match (target.mode.is_keyed(), target.deletes) {
+        (false, _) => &["SELECT", "INSERT"],
+        (true, false) => &["SELECT", "INSERT", "UPDATE"],
+        (true, true) => &["SELECT", "INSERT", "UPDATE", "DELETE"],
     };
     let state = |table: &str| TableName { schema: state_schema.into(), table: table.into() };
-    vec![
+    let mut all: Vec<Used> = vec![
         (target.table.clone(), rights),
         (state("checkpoint"), &["SELECT", "UPDATE"]),
         (state("run"), &["SELECT", "INSERT", "UPDATE"]),
         (state("quarantine"), &["SELECT", "INSERT", "UPDATE", "DELETE"]),
         (state("schema_version"), &["SELECT"]),
-    ]
+    ];
+    if let Some(stage) = target.stage(state_schema)? {
+        all.push((stage.table, &["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"]));
+    }
+    Ok(all)
 }
+
+/// A table and the rights that are needed on it.
+pub type Used = (TableName, &'static [&'static str]);

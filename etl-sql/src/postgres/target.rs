@@ -10,6 +10,7 @@ use super::catalog::{self, Table};
 use super::quote::{TableName, name};
 use super::session::Session;
 use super::sqltype::{SqlType, declaration};
+use crate::stage;
 
 /// One column of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +95,38 @@ impl Target {
         })
     }
 
+    /// The table in which loads are collected, as a target of its own, if this one is replaced. Its
+    /// columns have the types in which values are staged: what they become is seen at the end.
+    ///
+    /// # Errors
+    /// `Config` if the state schema's name leaves no room.
+    pub fn stage(&self, state_schema: &str) -> Result<Option<Self>> {
+        if self.mode != Mode::Replace {
+            return Ok(None);
+        }
+        let TableName { schema, table } = &self.table;
+        let table = stage::name([state_schema, &self.stream], &[schema, table]);
+        let table = TableName { schema: format!("{state_schema}_stage"), table };
+        name(&table.schema)?;
+        let mut stage = Self { table, deletes: true, foreign_writers: false, ..self.clone() };
+        for column in &mut stage.columns {
+            column.declared = column.sql_type.staged().to_owned();
+        }
+        Ok(Some(stage))
+    }
+
+    /// The same for values that are staged under the columns' own names.
+    ///
+    /// # Errors
+    /// `Config` for bad names.
+    pub fn under_own_names(&self) -> Result<Self> {
+        let mut target = self.clone();
+        for column in &mut target.columns {
+            column.staged = name(&column.name)?;
+        }
+        Ok(target)
+    }
+
     /// The key's columns.
     pub fn key(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| column.key)
@@ -139,7 +172,7 @@ impl Target {
         if let Some(mark) = &self.mark {
             wrong.extend(self.unfit_mark(mark, table.column(mark))?);
         }
-        if self.mode == Mode::Upsert {
+        if self.mode.is_keyed() {
             wrong.extend(self.key_mismatch(&table));
         }
         if wrong.is_empty() {

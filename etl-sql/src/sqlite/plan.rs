@@ -1,4 +1,4 @@
-//! The statements that prepare a file: state tables, target table, the pipeline's checkpoint row.
+//! The statements that prepare a file for a stream: target table, checkpoint row, stage table.
 
 use etl_core::connector::Mode;
 use etl_core::error::{Error, Result};
@@ -8,51 +8,12 @@ use etl_core::sink::Statement;
 use crate::sqlite::table::Table;
 use crate::sqlite::{quote, types};
 
-/// Where each pipeline's stream stands; compare-and-set on `sequence` and `run_id`.
-///
-/// `busy_since` is when runs began to find the pipeline busy; a claim empties it.
-const CHECKPOINT: &str = "\
-CREATE TABLE IF NOT EXISTS etl_checkpoint (
-  name        TEXT NOT NULL PRIMARY KEY,
-  position    TEXT,
-  definition  TEXT,
-  sequence    INTEGER NOT NULL,
-  run_id      TEXT,
-  lease_until TEXT,
-  busy_since  TEXT,
-  rows_total  INTEGER NOT NULL,
-  updated_at  TEXT NOT NULL
-)";
-
-/// One row per run, in the order in which they were claimed or ended. `rows_written` counts inserts
-/// and updates.
-const RUN: &str = "\
-CREATE TABLE IF NOT EXISTS etl_run (
-  id               INTEGER PRIMARY KEY,
-  name             TEXT NOT NULL,
-  run_id           TEXT NOT NULL,
-  started_at       TEXT NOT NULL,
-  finished_at      TEXT,
-  outcome          TEXT NOT NULL,
-  rows_read        INTEGER NOT NULL DEFAULT 0,
-  rows_written     INTEGER NOT NULL DEFAULT 0,
-  rows_updated     INTEGER NOT NULL DEFAULT 0,
-  rows_deleted     INTEGER NOT NULL DEFAULT 0,
-  rows_unchanged   INTEGER NOT NULL DEFAULT 0,
-  rows_reread      INTEGER NOT NULL DEFAULT 0,
-  rows_quarantined INTEGER NOT NULL DEFAULT 0,
-  batches          INTEGER NOT NULL DEFAULT 0,
-  source_horizon   TEXT,
-  error_class      TEXT,
-  error_code       TEXT,
-  UNIQUE (name, run_id)
-)";
-
 /// The declared type of the column in which rows are marked.
 const MARK_TYPE: &str = "TIMESTAMPTZ_TEXT";
 
-/// The statements of `prepare`, in order. Each may run on a file that is prepared already. Rows
-/// that leave are marked in the column `mark`, if there is one.
+/// The statements of `prepare` behind [`migrations::statements`], in order. Each may run on a file
+/// that is prepared already.
+/// Rows that leave are marked in the column `mark`, if there is one.
 ///
 /// # Errors
 /// `Schema` if a column has no form in SQLite.
@@ -64,10 +25,9 @@ pub fn statements(
 ) -> Result<Vec<Statement>> {
     let statement = |name: &str, text: String| Statement { name: name.to_owned(), text };
     let name = quote::text(&stream.name);
-    Ok(vec![
-        statement("state table etl_checkpoint", CHECKPOINT.to_owned()),
-        statement("state table etl_run", RUN.to_owned()),
-        statement(&format!("target table {object}"), target(stream, object, mode, mark)?),
+    let table = object;
+    let mut all = vec![
+        statement(&format!("target table {object}"), create(stream, table, mode, mark)?),
         statement(
             &format!("checkpoint row {}", stream.name),
             format!(
@@ -76,19 +36,39 @@ pub fn statements(
                  NOTHING"
             ),
         ),
-    ])
+    ];
+    if mode == Mode::Replace {
+        let stage = stage(&stream.name, table);
+        let literal = quote::text(&stage);
+        all.push(statement(
+            &format!("no load without stage table {stage}"),
+            // A stage that is new has nothing of the load that the checkpoint tells of.
+            format!(
+                "UPDATE etl_checkpoint SET phase = 'idle', sequence = sequence + 1, run_id = \
+                 NULL, lease_until = NULL\nWHERE name = {name} AND phase <> 'idle' AND NOT EXISTS \
+                 (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = {literal})"
+            ),
+        ));
+        all.push(statement(&format!("stage table {stage}"), create(stream, &stage, mode, None)?));
+    }
+    Ok(all)
+}
+
+/// The table in which the loads of a stream are collected that replace `table`.
+#[must_use]
+pub fn stage(stream: &str, table: &str) -> String {
+    format!("etl_stage_{}", crate::stage::name(["", stream], &[table]))
 }
 
 /// The target table. Upserts find their rows by its primary key; appended versions have none.
-fn target(stream: &StreamSchema, object: &str, mode: Mode, mark: Option<&str>) -> Result<String> {
-    let table = quote::name(object)?;
+fn create(stream: &StreamSchema, table: &str, mode: Mode, mark: Option<&str>) -> Result<String> {
     one_name_each(stream)?;
-    let rowid = mode == Mode::Upsert && single_integer_key(stream)?;
+    let rowid = mode.is_keyed() && single_integer_key(stream)?;
     let mut parts = Vec::new();
     for field in stream.schema.fields() {
         let key = stream.is_key(field.name());
         let declared = types::declared_for(field)
-            .map_err(|error| error.context(format!("{}: target {object}", stream.name)))?;
+            .map_err(|error| error.context(format!("{}: target {table}", stream.name)))?;
         let not_null = if key || !field.is_nullable() { " NOT NULL" } else { "" };
         let primary = if key && rowid { " PRIMARY KEY" } else { "" };
         parts.push(format!("  {} {declared}{not_null}{primary}", quote::name(field.name())?));
@@ -96,10 +76,11 @@ fn target(stream: &StreamSchema, object: &str, mode: Mode, mark: Option<&str>) -
     if let Some(mark) = mark {
         parts.push(format!("  {} {MARK_TYPE}", quote::name(mark)?));
     }
-    if mode == Mode::Upsert && !rowid {
+    if mode.is_keyed() && !rowid {
         parts.push(format!("  PRIMARY KEY ({})", quote::names("", &stream.key)?));
     }
-    let end = if mode == Mode::Upsert && !rowid { "\n) WITHOUT ROWID" } else { "\n)" };
+    let end = if mode.is_keyed() && !rowid { "\n) WITHOUT ROWID" } else { "\n)" };
+    let table = quote::name(table)?;
     Ok(format!("CREATE TABLE IF NOT EXISTS {table} (\n{}{end}", parts.join(",\n")))
 }
 
@@ -243,16 +224,16 @@ mod tests {
 
     #[test]
     fn an_upsert_target_has_the_key_as_its_primary_key() {
-        let text = target(&stream(&["id"]), "orders", Mode::Upsert, None).unwrap();
+        let text = create(&stream(&["id"]), "orders", Mode::Upsert, None).unwrap();
         assert!(text.contains("\"id\" INTEGER NOT NULL PRIMARY KEY"), "{text}");
         assert!(text.contains("\"amount\" DECIMAL_TEXT(18,2)\n"), "{text}");
-        let text = target(&stream(&["id", "part"]), "orders", Mode::Upsert, None).unwrap();
+        let text = create(&stream(&["id", "part"]), "orders", Mode::Upsert, None).unwrap();
         assert!(text.contains("PRIMARY KEY (\"id\", \"part\")\n) WITHOUT ROWID"), "{text}");
     }
 
     #[test]
     fn an_append_target_has_no_key() {
-        let text = target(&stream(&["id"]), "orders", Mode::Append, None).unwrap();
+        let text = create(&stream(&["id"]), "orders", Mode::Append, None).unwrap();
         assert!(!text.contains("PRIMARY KEY"), "{text}");
     }
 }

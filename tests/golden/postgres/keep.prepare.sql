@@ -78,6 +78,20 @@ BEGIN
   END IF;
 END
 $etl$;
+-- migration 2: loads
+DO $etl$
+BEGIN
+  IF EXISTS (SELECT FROM "etl".schema_version WHERE version = 2 AND checksum <> 'ae3bfbaf4f5006d23a97f208215a5a810a5f7dedf9d1be4f0a3e87ac7b8e32d3') THEN
+    RAISE EXCEPTION 'migration 2 was applied with another text' USING ERRCODE = 'ETL01';
+  END IF;
+  IF NOT EXISTS (SELECT FROM "etl".schema_version WHERE version = 2) THEN
+    ALTER TABLE "etl".checkpoint ADD generation bigint NOT NULL DEFAULT 0,
+      ADD phase text NOT NULL DEFAULT 'idle';
+    INSERT INTO "etl".schema_version (version, name, checksum, applied_at)
+    VALUES (2, 'loads', 'ae3bfbaf4f5006d23a97f208215a5a810a5f7dedf9d1be4f0a3e87ac7b8e32d3', clock_timestamp());
+  END IF;
+END
+$etl$;
 -- create schema dw
 DO $etl$
 BEGIN

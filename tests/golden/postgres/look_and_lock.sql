@@ -1,1 +1,1 @@
-SELECT sequence, position, definition, rows_total FROM "etl".checkpoint WHERE pipeline = $1 FOR UPDATE
+SELECT sequence, position, definition, rows_total, generation, phase FROM "etl".checkpoint WHERE pipeline = $1 FOR UPDATE

@@ -7,7 +7,7 @@ EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', 
 IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;
 IF @lock < 0 THROW 51002, N'the pipeline lock could not be asked for', 1;
 UPDATE [etl].[checkpoint]
-   SET [position] = @position, [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+   SET [position] = @position, [phase] = N'idle', [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
 INSERT INTO [dbo].[orders_log] ([id], [small], [whole], [single], [double], [amount], [flag], [code], [title], [note], [raw], [day], [local], [updated_at], [clock], [uid])

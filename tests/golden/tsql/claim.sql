@@ -3,7 +3,7 @@ DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @lease_ms
 BEGIN TRANSACTION;
 UPDATE [etl].[checkpoint]
    SET [run_id] = @run_id, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
-OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total]
+OUTPUT inserted.[sequence], inserted.[position], inserted.[definition], inserted.[rows_total], inserted.[generation], inserted.[phase]
  WHERE [pipeline] = @pipeline AND ([run_id] = @run_id OR [lease_until] < SYSUTCDATETIME() OR ([lease_until] IS NULL AND @waited = 0));
 IF EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = @pipeline AND [run_id] = @run_id)
 BEGIN

@@ -1,1 +1,1 @@
-GRANT SELECT, UPDATE ON OBJECT::[etl].[checkpoint] TO [etl_writer];
+GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[dbo].[ids] TO [etl_writer];

@@ -1,3 +1,6 @@
-INSERT INTO [etl].[checkpoint] ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
-SELECT N'orders/public.orders', NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
- WHERE NOT EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = N'orders/public.orders');
+IF OBJECT_ID(N'[dbo].[long]') IS NULL
+CREATE TABLE [dbo].[long] (
+  [k.e y] nvarchar(800) COLLATE Latin1_General_100_BIN2 NOT NULL,
+  [updated_at] date NULL,
+  CONSTRAINT [pk_dbo_long] PRIMARY KEY NONCLUSTERED ([k.e y])
+);

@@ -1,6 +1,6 @@
 DECLARE @pipeline nvarchar(250) = @P1, @now datetime2(6) = SYSUTCDATETIME();
 IF OBJECT_ID(N'[etl].[checkpoint]') IS NOT NULL
-SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[run_id],
+SELECT c.[sequence], c.[position], c.[definition], c.[rows_total], c.[generation], c.[phase], c.[run_id],
        CONVERT(nvarchar(40), c.[lease_until], 126) AS [lease],
        CASE WHEN c.[lease_until] > @now THEN DATEDIFF(millisecond, @now, c.[lease_until]) ELSE 0 END AS [remaining_ms],
        (SELECT DATEDIFF(second, MIN(s.[started_at]), @now) FROM [etl].[run] AS s

@@ -1,1 +1,3 @@
-IF DATABASE_PRINCIPAL_ID(N'etl_job') IS NULL CREATE USER [etl_job] FOR LOGIN [etl_job] WITH DEFAULT_SCHEMA = [etl];
+INSERT INTO [etl].[checkpoint] ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
+SELECT N'orders/public.orders', NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
+ WHERE NOT EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = N'orders/public.orders');

@@ -1,3 +1,6 @@
-INSERT INTO [etl].[checkpoint] ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
-SELECT N'orders/public.orders', NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
- WHERE NOT EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = N'orders/public.orders');
+IF OBJECT_ID(N'[dbo].[ids]') IS NULL
+CREATE TABLE [dbo].[ids] (
+  [id] bigint NOT NULL,
+  [gone ]]at] datetime2(6) NULL,
+  CONSTRAINT [pk_dbo_ids] PRIMARY KEY CLUSTERED ([id])
+);

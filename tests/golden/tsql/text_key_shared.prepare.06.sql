@@ -1,3 +1,7 @@
-INSERT INTO [etl].[checkpoint] ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
-SELECT N'orders/public.orders', NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
- WHERE NOT EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = N'orders/public.orders');
+IF OBJECT_ID(N'[sales].[or''ders "x"]') IS NULL
+CREATE TABLE [sales].[or'ders "x"] (
+  [k.e y] nvarchar(400) COLLATE Latin1_General_100_BIN2 NOT NULL,
+  [id] int NOT NULL,
+  [updated_at] date NULL,
+  CONSTRAINT [pk_sales_or'ders "x"] PRIMARY KEY CLUSTERED ([k.e y], [id])
+);

@@ -96,7 +96,7 @@ async fn write(side: &Side, stream: &Stream, column: &str) {
     let run = Run { id: Uuid::new_v4(), ttl, waited: false };
     let Claim::Claimed(found) = sink.claim(&run).await.unwrap() else { panic!("busy") };
     let definition = Definition::default().to_text().unwrap();
-    let mut fence = Fence { run: run.id, sequence: found.sequence, definition, ttl };
+    let mut fence = Fence { run: run.id, sequence: found.sequence, definition, ttl, generation: 0 };
     let first = records(column, &[(1, Some("one")), (2, None), (3, Some(column))]);
     let second = records(column, &[(1, Some("changed")), (2, None)]);
     let deletes = BooleanBuffer::from(vec![false, true]);

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
+use etl_core::connector::Mode;
 use etl_core::schema::{StreamSchema, meta};
 use etl_core::{Definition, StreamConfig};
 use etl_sinks::postgres::apply::Statements;
+use etl_sinks::postgres::replace::Replace;
 use etl_sinks::postgres::statements;
 use etl_sql::postgres::plan;
 use etl_sql::postgres::sqltype::SqlType;
@@ -53,12 +55,16 @@ fn targets() -> BTreeMap<&'static str, Target> {
     found.columns[1].collation = Some("pg_catalog.\"de_DE\"".to_owned());
     found.columns[4].sql_type = SqlType::CiText;
     found.columns[4].cast = Some("public.citext".to_owned());
+    let mut found_replaced = found.clone();
+    found_replaced.mode = Mode::Replace;
     let ids = vec![Field::new("id", DataType::Int64, false)];
     BTreeMap::from([
         ("upsert", target(&key, fields(), json!({}))),
         ("keep", target(&key, fields(), json!({ "on_filter_exit": "keep" }))),
         ("append", target(&key, fields(), json!({ "mode": "append" }))),
         ("found_shared", found),
+        ("found_replaced", found_replaced),
+        ("replace", target(&key, fields(), json!({ "mode": "replace" }))),
         (
             "marked_shared",
             target(
@@ -90,12 +96,21 @@ fn all_statements() -> BTreeMap<String, String> {
         ("open_ledger", statements::open_ledger("etl")),
         ("release", statements::release("etl")),
         ("renew", statements::renew("etl")),
+        ("total", statements::total("etl")),
         ("totals", statements::totals("etl")),
+        ("version", statements::version("etl")),
     ] {
         all.insert(name.to_owned(), sql.unwrap());
     }
     for (name, target) in targets() {
-        let sent = Statements::new(&target).unwrap();
+        let stage = target.stage("etl").unwrap();
+        if let Some(stage) = &stage {
+            let sent = Replace::new(&target, stage).unwrap();
+            let update = sent.update.unwrap_or_default();
+            let script = [sent.empty, sent.count, sent.delete, update, sent.insert];
+            all.insert(format!("{name}.replace"), script.join(";\n"));
+        }
+        let sent = Statements::new(stage.as_ref().unwrap_or(&target)).unwrap();
         all.insert(format!("{name}.stage"), format!("{};\n{}", sent.create_stage, sent.copy));
         all.insert(format!("{name}.apply"), sent.apply());
         let steps = plan::statements("etl", &target, Some("etl_\"job")).unwrap();

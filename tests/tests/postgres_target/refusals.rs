@@ -179,7 +179,7 @@ async fn commit(section: &Value, records: &RecordBatch) -> Result<()> {
         }
     };
     let sequence = claimed.sequence;
-    let fence = Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl };
+    let fence = Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl, generation: 0 };
     let batch = Batch {
         changes: Changes::upserts(records.clone()),
         position: Position::encode(&sequence)?,

@@ -166,7 +166,8 @@ async fn written(stream: &Stream, described: &StreamSchema, records: &RecordBatc
     let run = Run { id: Uuid::new_v4(), ttl, waited: false };
     let Claim::Claimed(claimed) = sink.claim(&run).await.unwrap() else { panic!("busy") };
     let sequence = claimed.sequence;
-    let mut fence = Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl };
+    let mut fence =
+        Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl, generation: 0 };
     let batch = |step: i64| Batch {
         changes: Changes::upserts(records.clone()),
         position: Position::encode(&step).unwrap(),

@@ -54,7 +54,7 @@ async fn claim(sink: &mut dyn Sink, run: Uuid) -> (Checkpoint, Fence) {
     match sink.claim(&Run { id: run, ttl, waited: false }).await.unwrap() {
         Claim::Claimed(checkpoint) => {
             let sequence = checkpoint.sequence;
-            (checkpoint, Fence { run, sequence, definition: "{}".to_owned(), ttl })
+            (checkpoint, Fence { run, sequence, definition: "{}".to_owned(), ttl, generation: 0 })
         }
         Claim::Busy(lease) => panic!("busy: {lease:?}"),
     }

@@ -37,6 +37,14 @@ impl Sink for FaultySink {
         self.faults.around(Method::Commit, self.inner.commit(batch, fence)).await
     }
 
+    fn replaces(&self) -> bool {
+        self.inner.replaces()
+    }
+
+    async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
+        self.faults.around(Method::Apply, self.inner.apply(fence)).await
+    }
+
     async fn renew(&mut self, fence: &Fence) -> Result<()> {
         self.faults.around(Method::Renew, self.inner.renew(fence)).await
     }

@@ -36,7 +36,7 @@ impl SinkFixture for Fixture {
 
 /// The target that a case wants, which marks rows with `defect`.
 fn target(spec: &TargetSpec, network: &Network, defect: Option<MarkDefect>) -> MemoryTarget {
-    let target = MemoryTarget::new(spec.stream.config.mode, network.clone());
+    let target = MemoryTarget::of(&spec.stream.config, network.clone());
     match spec.stream.config.mark() {
         Some(mark) => target.marking(mark, defect),
         None => target,
@@ -142,6 +142,24 @@ async fn the_contract_catches_a_row_that_is_removed() {
 #[should_panic(expected = "deleting_an_absent_row_does_no_harm")]
 async fn the_contract_catches_a_row_that_is_made_to_be_marked() {
     contract_marking(MarkDefect::Invents).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "rows_of_a_load_that_was_given_up_never_arrive")]
+async fn the_contract_catches_a_stage_that_keeps_its_rows() {
+    contract_with(super::SinkDefect::StageKept).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_reader_sees_the_rows_before_or_the_rows_after")]
+async fn the_contract_catches_a_target_that_is_emptied_before_it_is_filled() {
+    contract_with(super::SinkDefect::ApplyApart).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_late_claim_is_taken_neither_for_a_load_nor_for_an_apply")]
+async fn the_contract_catches_an_apply_that_does_not_compare_the_phase() {
+    contract_with(super::SinkDefect::NoPhase).await;
 }
 
 /// The contract on a ledger whose figures `falsify` changes.

@@ -9,7 +9,7 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::position::Position;
 use crate::schema::Definition;
-use crate::sink::{Checkpoint, Counts, Fence, Lease};
+use crate::sink::{Checkpoint, Counts, Fence, Lease, Phase};
 use crate::testing::memory_sink::SinkDefect;
 
 /// What the checkpoint's row holds.
@@ -19,6 +19,8 @@ pub(super) struct Stored {
     pub(super) position: Option<String>,
     pub(super) definition: Option<String>,
     pub(super) rows_total: i64,
+    pub(super) generation: i64,
+    pub(super) phase: Phase,
     pub(super) run: Option<Uuid>,
     pub(super) lease_until: Option<Instant>,
     pub(super) renewals: u64,
@@ -71,12 +73,31 @@ impl Stored {
             position: self.position.clone().map(Position::from_text).transpose()?,
             definition: self.definition.as_deref().map(Definition::from_text).transpose()?,
             rows_total: self.rows_total,
+            generation: self.generation,
+            phase: self.phase,
         })
     }
 
-    pub(super) fn stands(&self, batch: &Batch, fence: &Fence, check: Check) -> Stands {
+    pub(super) fn stands(
+        &self,
+        batch: &Batch,
+        fence: &Fence,
+        (check, replaces): (Check, bool),
+    ) -> Stands {
         // A claim of ours that arrived late bumped the sequence too, but moved no position.
         let reached = self.position.as_deref() == Some(batch.position.as_str());
+        let loads = self.generation == fence.generation && self.phase == Phase::Loading;
+        self.where_it_stands(fence, check, reached && (loads || !replaces))
+    }
+
+    /// The same for an apply.
+    pub(super) fn stands_applied(&self, fence: &Fence, defect: Option<SinkDefect>) -> Stands {
+        let idle = self.phase == Phase::Idle || defect == Some(SinkDefect::NoPhase);
+        let reached = idle && self.generation == fence.generation;
+        self.where_it_stands(fence, defect.into(), reached)
+    }
+
+    fn where_it_stands(&self, fence: &Fence, check: Check, reached: bool) -> Stands {
         let ours = self.run == Some(fence.run) || check == Check::SequenceOnly;
         match self.sequence - fence.sequence {
             _ if check == Check::Nothing => Stands::Here,

@@ -103,8 +103,8 @@ fn pause(world: &Arc<World>, process: &Process, random: &mut fastrand::Rng) {
 async fn change(world: &Arc<World>, random: &mut fastrand::Rng) -> Result<(), String> {
     let Some(found) = world.target.checkpoint().map_err(internal)? else { return Ok(()) };
     let change = match (world.plan.mode, random.bool(), found.definition) {
-        (Mode::Upsert, true, _) => StateChange::Position(None),
-        (Mode::Upsert, false, _) => StateChange::Position(found.position),
+        (Mode::Upsert | Mode::Replace, true, _) => StateChange::Position(None),
+        (Mode::Upsert | Mode::Replace, false, _) => StateChange::Position(found.position),
         (Mode::Append, _, Some(definition)) => StateChange::Definition(definition),
         (Mode::Append, _, None) => return Ok(()),
     };

@@ -37,7 +37,8 @@ impl Plan {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let trouble = *random.choice(&[0.0, 0.3, 1.0, 1.0, 2.0]).unwrap_or(&1.0);
-        let mode = if random.bool() { Mode::Upsert } else { Mode::Append };
+        let modes = [Mode::Upsert, Mode::Append, Mode::Replace];
+        let mode = *random.choice(&modes).unwrap_or(&Mode::Upsert);
         Self {
             seed,
             mode,
@@ -66,11 +67,18 @@ impl Plan {
         self.trouble == 0.0
     }
 
+    /// Whether writers delete rows: only what replaces notices.
+    pub(super) fn deletes(&self) -> bool {
+        self.mode == Mode::Replace && self.filter.is_some()
+    }
+
     pub(super) fn faults(&self) -> Faults {
         let chance = |percent: f64| When::Chance(percent / 100.0 * self.trouble);
         Faults::new(self.seed)
             .with(Method::Commit, chance(2.0), Fault::Refuse(Class::Capacity))
             .with(Method::Commit, chance(2.0), Fault::LoseAnswer)
+            .with(Method::Apply, chance(5.0), Fault::Refuse(Class::Transient))
+            .with(Method::Apply, chance(10.0), Fault::LoseAnswer)
             .with(Method::Read, chance(3.0), Fault::Refuse(Class::Transient))
             .with(Method::Batch, chance(2.0), Fault::Refuse(Class::Transient))
             .with(Method::Batch, chance(3.0), Fault::Slow(self.lease * 2))
@@ -86,6 +94,8 @@ impl Plan {
             "select": ["id", "name", "status", "amount", "active", "updated_at"],
             "where": self.filter,
             "on_filter_exit": self.marks.then_some("soft_delete"),
+            // Between two changes no row may pass the filter.
+            "allow_empty": self.mode == Mode::Replace,
         });
         let config = serde_json::from_value(config)
             .map_err(|error| Error::internal("the simulation's stream").with_source(error))?;

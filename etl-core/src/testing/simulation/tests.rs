@@ -108,7 +108,7 @@ fn a_commit_that_does_not_compare_the_run_is_found() {
 
 #[test]
 fn a_late_claim_taken_for_a_commit_is_found() {
-    found(Defect::Sink(SinkDefect::NoPosition), 600);
+    found(Defect::Sink(SinkDefect::NoPosition), 2_000);
 }
 
 #[test]
@@ -119,4 +119,19 @@ fn a_row_that_comes_back_and_stays_marked_is_found() {
 #[test]
 fn a_mark_on_a_row_that_never_was_is_found() {
     found(Defect::Mark(MarkDefect::Invents), 100);
+}
+
+#[test]
+fn a_stage_that_keeps_the_rows_of_a_load_that_was_given_up_is_found() {
+    found(Defect::Sink(SinkDefect::StageKept), 300);
+}
+
+#[test]
+fn a_target_that_is_replaced_in_two_transactions_is_found() {
+    found(Defect::Sink(SinkDefect::ApplyApart), 300);
+}
+
+#[test]
+fn an_interrupted_load_without_a_second_sweep_is_found() {
+    found(Defect::Source(SourceDefect::NoSecondSweep), 300);
 }

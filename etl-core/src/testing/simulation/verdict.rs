@@ -9,7 +9,7 @@ use super::{Stats, World, internal};
 
 pub(super) fn judge(world: &World) -> Result<Stats, String> {
     match world.plan.mode {
-        Mode::Upsert => equal_by_content(world)?,
+        Mode::Upsert | Mode::Replace => equal_by_content(world)?,
         Mode::Append => every_version_once(world)?,
     }
     ledger_tells_the_truth(world)?;

@@ -31,7 +31,7 @@ pub(super) async fn write(world: Arc<World>, number: u64) {
         for _ in 0..random.u8(1..=4) {
             version += 1;
             let row = some_row(&mut random, world.plan.keys, version);
-            write_row(&mut transaction, row, &mut random).await;
+            write_row(&world, &mut transaction, row, &mut random).await;
             sleep(upto(&mut random, 300)).await;
         }
         let hold = match random.u8(0..10) {
@@ -63,8 +63,16 @@ fn some_row(random: &mut fastrand::Rng, keys: i64, version: i128) -> Row {
 }
 
 /// Waits for the row's lock as a session would, and gives up as with a lock timeout.
-async fn write_row(transaction: &mut MemoryTransaction, row: Row, random: &mut fastrand::Rng) {
-    let change = Change::Update(row);
+async fn write_row(
+    world: &World,
+    transaction: &mut MemoryTransaction,
+    row: Row,
+    random: &mut fastrand::Rng,
+) {
+    let change = match random.u8(0..5) {
+        0 if world.plan.deletes() => Change::Delete(row.id),
+        _ => Change::Update(row),
+    };
     for _ in 0..20 {
         if transaction.write(&change).is_ok() {
             return;

@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::sink::Phase;
 use crate::testing::case::{Check, Failure, check, check_eq};
 use crate::testing::row::Row;
 
@@ -50,6 +51,42 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
         }
     }
     Err(Failure::new(format!("a commit of two rows took more than {MOST_POLLS} polls")))
+}
+
+pub(super) async fn an_apply_dropped_anywhere_leaves_all_or_nothing(target: &Target) -> Check {
+    let mut session = target.session().await?;
+    let run = session.fence.run;
+    let row = |amount: i64| Row::new(2).amount(i128::from(amount));
+    let mut standing = vec![Row::new(1), row(0), Row::new(3)];
+    session.replace(1, &standing).await?;
+    drop(session);
+    let (mut polls, mut left) = (0, vec![3]);
+    while polls < MOST_POLLS {
+        polls += 1 + polls / 8;
+        let step = i64::try_from(polls).map_err(|_| Failure::new("too many polls"))?;
+        let mut session = target.run(run, target.ttl() * 20).await?;
+        // One row leaves, one differs, one is new.
+        let wanted = vec![Row::new(1), row(step), Row::new(3 + step)];
+        session.commit(&batch(step + 1, &wanted, &left)?).await?;
+        left.push(3 + step);
+        let fence = session.fence.clone();
+        let finished = dropped_after(polls, session.sink.apply(&session.fence)).await;
+        let acknowledged = finished.transpose()?.is_some();
+        drop(session);
+        let next = target.run(run, target.ttl() * 20).await?;
+        if next.claimed.phase == Phase::Idle {
+            check_eq!(next.claimed.generation, fence.generation, "generation after an apply");
+            standing = wanted;
+        } else {
+            check!(!acknowledged, "an apply said Ok after {polls} polls, but left a load");
+        }
+        let found = target.rows().await?;
+        check_eq!(found, expected(&standing)?, "rows of an apply dropped after {polls} polls");
+        if acknowledged {
+            return Ok(());
+        }
+    }
+    Err(Failure::new(format!("an apply of three rows took more than {MOST_POLLS} polls")))
 }
 
 /// Polls `future` at most `polls` times and drops it.

@@ -9,7 +9,7 @@ use crate::connector::Mode;
 use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::schema::Definition;
-use crate::sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Run, RunReport, Sink};
+use crate::sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink};
 use crate::testing::case::Failure;
 use crate::testing::row::{CanonicalRow, Row};
 
@@ -67,7 +67,10 @@ impl Target {
         let mut sink = self.open().await?;
         let claimed = claimed(sink.claim(&Run { id, ttl, waited: false }).await?)?;
         let definition = Definition::default().with("mode", self.mode().as_str()).to_text()?;
-        let fence = Fence { run: id, sequence: claimed.sequence, definition, ttl };
+        // As the engine: a load that was interrupted goes on, else another one begins.
+        let begins = self.mode() == Mode::Replace && claimed.phase == Phase::Idle;
+        let generation = claimed.generation + i64::from(begins);
+        let fence = Fence { run: id, sequence: claimed.sequence, definition, ttl, generation };
         Ok(Session { sink, fence, claimed })
     }
 
@@ -128,6 +131,21 @@ impl Session {
     pub(super) async fn commit(&mut self, batch: &Batch) -> Result<Counts> {
         let counts = self.sink.commit(batch, &self.fence).await?;
         self.fence.sequence += 1;
+        Ok(counts)
+    }
+
+    /// Brings the stage to the target and moves the fence, as the engine does.
+    pub(super) async fn apply(&mut self) -> Result<Counts> {
+        let counts = self.sink.apply(&self.fence).await?;
+        self.fence.sequence += 1;
+        Ok(counts)
+    }
+
+    /// Replaces the target's rows, in a load of their own.
+    pub(super) async fn replace(&mut self, step: i64, rows: &[Row]) -> Result<Counts> {
+        self.put(step, rows).await?;
+        let counts = self.apply().await?;
+        self.fence.generation += 1;
         Ok(counts)
     }
 

@@ -1,0 +1,1 @@
+UPDATE [#stage] SET [small] = @P1 WHERE [id] = @P2;

@@ -1,0 +1,1 @@
+IF DB_ID(N'dw') IS NULL CREATE DATABASE [dw];

@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT, UPDATE ON OBJECT::[etl].[run] TO [etl_writer];

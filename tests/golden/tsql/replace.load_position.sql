@@ -1,0 +1,16 @@
+SET XACT_ABORT ON; SET NOCOUNT ON; SET DEADLOCK_PRIORITY LOW;
+DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @sequence bigint = @P3, @generation bigint = @P4, @definition nvarchar(max) = @P5, @lease_ms int = @P6, @position nvarchar(max) = @P7, @rows bigint = @P8, @read bigint = @P9, @reread bigint = @P10;
+DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1, @begins bit = 1, @deleted bigint = 0, @updated bigint = 0, @inserted bigint = 0;
+BEGIN TRANSACTION;
+EXEC @lock = sys.sp_getapplock @Resource = @resource, @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 30000;
+IF @lock IN (-1, -2, -3) THROW 51000, N'the pipeline lock was not granted', 1;
+IF @lock < 0 THROW 51002, N'the pipeline lock could not be asked for', 1;
+IF EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = @pipeline AND [generation] = @generation AND [phase] = N'loading') SET @begins = 0;
+UPDATE [etl].[checkpoint]
+   SET [position] = @position, [phase] = N'loading', [generation] = @generation, [definition] = @definition, [sequence] = [sequence] + 1, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
+ WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
+IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
+IF @begins = 1 DELETE FROM [etl_stage].[orders_ed983b57dc8faa28];
+UPDATE [etl].[run] SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread WHERE [run_id] = @run_id;
+COMMIT TRANSACTION;
+SELECT @begins AS [begins];

@@ -1,0 +1,1 @@
+IF DATABASE_PRINCIPAL_ID(N'etl_writer') IS NULL CREATE ROLE [etl_writer];

@@ -1,0 +1,1 @@
+GRANT SELECT, UPDATE ON OBJECT::[etl].[checkpoint] TO [etl_writer];

@@ -1,0 +1,62 @@
+//! State tables that an earlier version of the program made.
+
+use etl_core::{Class, Phase};
+use serde_json::json;
+
+use crate::matrix::{TARGETS, prepared, run};
+use crate::support::side::Side;
+
+/// Takes back what the second migration did.
+async fn make_older(target: &Side) {
+    let steps: &[&str] = match target {
+        Side::Postgres(_) => &[
+            "ALTER TABLE etl.checkpoint DROP COLUMN generation, DROP COLUMN phase",
+            "DELETE FROM etl.schema_version WHERE version = 2",
+        ],
+        Side::Mssql(_) => &[
+            "ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_generation];",
+            "ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_phase];",
+            "ALTER TABLE [etl].[checkpoint] DROP COLUMN [generation], [phase];",
+            "DELETE FROM [etl].[schema_version] WHERE [version] = 2;",
+        ],
+        // It noted no versions then.
+        Side::Sqlite(_) => &[
+            "ALTER TABLE etl_checkpoint DROP COLUMN generation",
+            "ALTER TABLE etl_checkpoint DROP COLUMN phase",
+            "DROP TABLE etl_schema_version",
+        ],
+    };
+    for step in steps {
+        target.execute(step).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_state_tables_are_told_and_brought_up_to_date() {
+    for to in TARGETS {
+        let (source, target, stream) = prepared("sqlite", to, json!({})).await;
+        run(&source, &target, &stream).await;
+        let before = target.admin(&stream).checkpoint().await.unwrap().unwrap();
+        make_older(&target).await;
+        let schema = source.schema(&stream).await;
+        let refused = [
+            target.sink(&stream).open(&schema).await.unwrap_err(),
+            target.admin(&stream).checkpoint().await.unwrap_err(),
+        ];
+        let tool = if *to == "mssql" { "run mssql-init" } else { "run `etl-job prepare`" };
+        for error in refused {
+            assert_eq!(error.class(), Class::Config, "{to}: {error}");
+            assert!(error.to_string().contains(tool), "{to}: {error}");
+        }
+        // What serves metrics does not need what is new.
+        let ledger = target.admin(&stream).ledger().await.unwrap().unwrap();
+        assert_eq!(ledger.runs.success, 1, "{to}");
+
+        target.admin(&stream).prepare(&schema).await.unwrap();
+        let after = target.admin(&stream).checkpoint().await.unwrap().unwrap();
+        assert_eq!((after.sequence, &after.position), (before.sequence, &before.position), "{to}");
+        assert_eq!((after.generation, after.phase), (0, Phase::Idle), "{to}");
+        let next = run(&source, &target, &stream).await;
+        assert_eq!((next.written, next.deleted), (0, 0), "{to}");
+    }
+}
