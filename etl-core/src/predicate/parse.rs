@@ -3,24 +3,42 @@
 use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::{Comparison, Expr, Literal, Operand};
 
 /// Deep enough for any person, shallow enough for the stack.
 const MAX_DEPTH: usize = 64;
+/// `a AND b AND …` nests without a parenthesis, and all that works on it recurses.
+const MAX_WORDS: usize = 500;
 
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
     let dialect = GenericDialect {};
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(MAX_DEPTH)
-        .try_with_sql(text)
-        .map_err(|error| error.to_string())?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| error.to_string())?;
+    let words = tokens.iter().filter(|token| nests(token)).count();
+    if words > MAX_WORDS {
+        return Err(format!(
+            "it has {words} words and signs, values and commas not counted, and may have \
+             {MAX_WORDS}; write many values as one IN (…)"
+        ));
+    }
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let parsed = parser.parse_expr().map_err(|error| error.to_string())?;
     match parser.peek_token().token {
         Token::EOF => expr(&parsed),
         rest => Err(format!("it goes on with \"{rest}\"")),
     }
+}
+
+/// Whether an expression can be deeper by it.
+fn nests(token: &TokenWithSpan) -> bool {
+    let flat = matches!(
+        token.token,
+        Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_)
+    );
+    !flat
 }
 
 fn expr(parsed: &ast::Expr) -> Result<Expr, String> {

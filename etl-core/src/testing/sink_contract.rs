@@ -28,6 +28,8 @@ use crate::testing::row::{CanonicalRow, Row};
 use session::Target;
 
 /// A target that belongs to one case alone, and ways to look at it.
+///
+/// A case that takes too long is dropped, and with it whatever of these methods it waits for.
 #[async_trait]
 pub trait SinkFixture: Send + Sync {
     /// A sink on the target, as one more process would build it; not opened.
