@@ -328,8 +328,9 @@ impl Outcome {
     }
 }
 
-/// A run's result, as the ledger and the summary show it.
+/// A run's result, as the ledger and the summary show it. More will be counted in time.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RunReport {
     /// `pipeline/stream`.
     pub name: String,

@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -82,13 +83,35 @@ pub(crate) struct Lie {
     pub(crate) connection: usize,
     pub(crate) answer: usize,
     pub(crate) bytes: Vec<u8>,
-    /// Say nothing more, and keep the connection; else it is closed.
-    pub(crate) then_silent: bool,
+    pub(crate) then: Then,
 }
+
+/// What comes after a lie.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The connection is closed.
+    Close,
+    /// The other answers, as recorded; unless the client still waits for the rest of the lie.
+    GoOn,
+    /// Nothing, and the connection stays.
+    Silence,
+}
+
+/// A client that has understood an answer asks on within this time.
+const SOON: Duration = Duration::from_millis(50);
 
 /// Says what was recorded until the lie, for a while, on a port of its own.
 pub(crate) struct Liar {
     pub(crate) port: u16,
+    over: Arc<AtomicBool>,
+}
+
+impl Drop for Liar {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        // Wakes whoever waits for a client.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+    }
 }
 
 impl Liar {
@@ -96,15 +119,20 @@ impl Liar {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let lie = lie.map(Arc::new);
+        let over = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&over);
         thread::spawn(move || {
             for (place, client) in listener.incoming().map_while(Result::ok).enumerate() {
+                if done.load(Ordering::SeqCst) {
+                    return;
+                }
                 // Beyond what was recorded there is no server any more.
                 let Some(answers) = recorded.get(place).cloned() else { return };
                 let lie = lie.clone().filter(|lie| lie.connection == place);
                 thread::spawn(move || drop(say(client, &answers, lie.as_deref())));
             }
         });
-        Self { port }
+        Self { port, over }
     }
 }
 
@@ -117,10 +145,14 @@ fn say(mut client: TcpStream, answers: &Answers, lie: Option<&Lie>) -> io::Resul
             continue;
         };
         client.write_all(&lie.bytes)?;
-        if lie.then_silent {
-            thread::sleep(Duration::from_secs(30));
+        match lie.then {
+            Then::Close => return Ok(()),
+            Then::GoOn => client.set_read_timeout(Some(SOON))?,
+            Then::Silence => {
+                // Until the client has enough of it.
+                return message(&mut client).map(drop);
+            }
         }
-        return Ok(());
     }
     // The client hangs up.
     message(&mut client).map(drop)

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::mutate;
-use super::recording::{Answers, Liar, Lie, Recorder};
+use super::recording::{Answers, Liar, Lie, Recorder, Then};
 
 /// A table of the types that a driver decodes in ways of their own.
 const TABLE: &str = "
@@ -126,7 +126,7 @@ impl Recorded {
         let (of_source, connection, answer) =
             places[usize::from(u16::from_be_bytes(*choice)) % places.len()];
         let bytes = packets(4, tokens);
-        let lie = Lie { connection, answer, bytes, then_silent: false };
+        let lie = Lie { connection, answer, bytes, then: Then::GoOn };
         self.run_with(of_source, Some(lie));
     }
 
@@ -136,9 +136,13 @@ impl Recorded {
         let recorded = if of_source { &self.source } else { &self.target };
         let all: Vec<_> = recorded.iter().flatten().cloned().collect();
         let bytes = changed(rng, &recorded[connection][answer], &all);
-        // Silence costs a second each.
-        let then_silent = rng.u8(..) == 0;
-        self.run_with(of_source, Some(Lie { connection, answer, bytes, then_silent }))
+        let then = match rng.u8(..) {
+            // It costs a second each.
+            0 => Then::Silence,
+            1..128 => Then::GoOn,
+            _ => Then::Close,
+        };
+        self.run_with(of_source, Some(Lie { connection, answer, bytes, then }))
     }
 
     fn run_with(&self, of_source: bool, lie: Option<Lie>) -> Finished {

@@ -12,7 +12,7 @@ use etl_core::{Result, Source, StreamSchema, testing::Row};
 use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
-pub struct Orders(pub Arc<super::Store>, pub Stream);
+pub(crate) struct Orders(pub(crate) Arc<super::Store>, pub(crate) Stream);
 
 /// The last row read, time and key; and the time up to which this sweep goes, until it is over.
 #[derive(Serialize, Deserialize)]
@@ -50,7 +50,7 @@ impl Source for Orders {
 }
 
 /// Hides a text but for its first letter.
-pub struct Hide(pub &'static str);
+pub(crate) struct Hide(pub(crate) &'static str);
 
 impl Transform for Hide {
     fn schema(&self, input: StreamSchema) -> Result<StreamSchema> {
