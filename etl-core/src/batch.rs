@@ -157,6 +157,7 @@ mod tests {
         assert_eq!(pages(2, 100, &[1, 1, 1, 1, 1]), [0..2, 2..4, 4..5]);
         assert_eq!(pages(9, 10, &[4, 6, 1, 30, 1]), [0..2, 2..3, 3..4, 4..5]);
         assert_eq!(pages(9, 0, &[0, 1, usize::MAX]), [0..1, 1..2, 2..3]);
-        assert_eq!(pages(9, 9, &[]), [0..0]);
+        let none = pages(9, 9, &[]);
+        assert!(none.len() == 1 && none[0].is_empty());
     }
 }
