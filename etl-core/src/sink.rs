@@ -155,7 +155,7 @@ pub trait SinkAdmin: Send {
     async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
     /// The streams of this stream's pipeline that were prepared, in any order; none if nothing
-    /// ever was. Needs, changes and locks what [`SinkAdmin::ledger`] does.
+    /// ever was. Needs, changes and locks what [`SinkAdmin::ledger`] does, also when it is dropped.
     ///
     /// # Errors
     /// As [`SinkAdmin::ledger`].

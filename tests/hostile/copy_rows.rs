@@ -40,6 +40,7 @@ fn field(wire: Wire, first: bool) -> Vec<u8> {
         Wire::Numeric(..) if first => vec![0, 3, 0, 1, 0, 0, 0, 2, 0, 1, 9, 41, 26, 44],
         Wire::Numeric(..) => vec![0, 1, 0, 0, 0x40, 0, 0, 0, 0, 5],
         Wire::Text => if first { "line\n\u{1f980} ção" } else { "" }.as_bytes().to_vec(),
+        Wire::Xid8 => if first { u64::MAX } else { 7 }.to_be_bytes().to_vec(),
         Wire::Bytes => if first { &[0, 1, 255][..] } else { &[] }.to_vec(),
         Wire::Uuid => vec![if first { 0x12 } else { 0xfe }; 16],
         Wire::Date => if first { -730_119 } else { 8_825_i32 }.to_be_bytes().to_vec(),

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// A column of each.
-pub(crate) const WIRES: [Wire; 14] = [
+pub(crate) const WIRES: [Wire; 15] = [
     Wire::Int8,
     Wire::Bool,
     Wire::Int2,
@@ -38,6 +38,7 @@ pub(crate) const WIRES: [Wire; 14] = [
     Wire::Time,
     Wire::Timestamp,
     Wire::TimestampTz,
+    Wire::Xid8,
 ];
 
 static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -51,7 +52,7 @@ static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// make no difference.
 pub(crate) fn copy(input: &[u8]) {
     let Some((&piece, bytes)) = input.split_first() else { return };
-    for on_special in [OnSpecial::Fail, OnSpecial::Null] {
+    for on_special in [OnSpecial::Fail, OnSpecial::Null, OnSpecial::Clamp] {
         let whole = decode(bytes, bytes.len(), on_special);
         let pieces = decode(bytes, usize::from(piece), on_special);
         match (whole, pieces) {
@@ -76,6 +77,7 @@ fn decode(bytes: &[u8], piece: usize, on_special: OnSpecial) -> Result<RecordBat
     let mut frames = Frames::new(WIRES.len());
     let mut is_key = vec![false; WIRES.len()];
     is_key[0] = true;
+    let on_special = vec![on_special; WIRES.len()];
     let mut rows = Rows::new(Arc::clone(&COLUMNS), &WIRES, is_key, on_special);
     for piece in bytes.chunks(piece.max(1)) {
         frames.feed(piece);
@@ -134,10 +136,15 @@ pub(crate) fn takers(text: &str) -> usize {
     let Ok(position) = Position::from_text(text) else { return 0 };
     let refused = |error: Error| assert_eq!(error.class(), Class::Config, "{error:?}");
     let mut takers = 0;
-    match postgres::Place::decode(Some(&position), 1) {
+    match postgres::Place::decode(Some(&position)) {
         Ok(place) => {
             let again = Position::encode(&place).expect("a place has a text");
-            assert_eq!(postgres::Place::decode(Some(&again), 1).expect("its own"), place);
+            assert_eq!(postgres::Place::decode(Some(&again)).expect("its own"), place);
+            for kind in [postgres::Kind::Time { to_utc: i64::MAX }, postgres::Kind::Xid] {
+                if let Err(error) = place.fits(kind, 1) {
+                    refused(error);
+                }
+            }
             takers += 1;
         }
         Err(error) => refused(error),

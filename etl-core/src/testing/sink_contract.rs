@@ -102,6 +102,7 @@ pub struct LedgerRow {
 
 /// Runs every case, each on a fresh target. `fresh` gives a target in which nothing of the
 /// pipeline exists yet: the suite prepares it through [`SinkFixture::admin`].
+/// Dropped half way, it leaves behind what the fixtures do not take away.
 ///
 /// # Panics
 /// With the names and reasons of all cases that failed.

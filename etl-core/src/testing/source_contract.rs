@@ -99,6 +99,7 @@ pub trait OpenTransaction: Send {
 }
 
 /// Runs every case, each on a fresh, empty table that `fresh` makes.
+/// Dropped half way, it leaves behind what the fixtures do not take away.
 ///
 /// # Panics
 /// With the names and reasons of all cases that failed.

@@ -132,6 +132,8 @@ impl Session {
 
     /// All rows of a statement with parameters.
     ///
+    /// Dropped half way, the server may still carry it out: drop the session.
+    ///
     /// # Errors
     /// Classed by the server's code.
     pub async fn rows(
