@@ -1,1 +1,1 @@
-UPDATE [#stage] SET [small] = @P1 WHERE [id] = @P2;
+UPDATE [#stage] SET [c1] = @P1 WHERE [c0] = @P2;

@@ -1,1 +1,1 @@
-UPDATE [#stage] SET [updated_at] = @P1 WHERE [k.e y] = @P2 AND [id] = @P3;
+UPDATE [#stage] SET [c2] = @P1 WHERE [c0] = @P2 AND [c1] = @P3;

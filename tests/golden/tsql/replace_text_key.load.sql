@@ -12,16 +12,16 @@ UPDATE [etl].[checkpoint]
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
 IF @begins = 1 DELETE FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc];
-DELETE t FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t INNER JOIN [#stage] AS s ON t.[k.e y] = s.[k.e y] AND t.[id] = s.[id] WHERE s.[__delete] = 1;
+DELETE t FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t INNER JOIN [#stage] AS s ON t.[k.e y] = s.[c0] AND t.[id] = s.[c1] WHERE s.[is_delete] = 1;
 SET @deleted = @@ROWCOUNT;
-UPDATE t SET t.[updated_at] = s.[updated_at]
-  FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t INNER JOIN [#stage] AS s ON t.[k.e y] = s.[k.e y] AND t.[id] = s.[id]
- WHERE s.[__delete] = 0 AND (
-      (s.[updated_at] <> t.[updated_at] OR (s.[updated_at] IS NULL AND t.[updated_at] IS NOT NULL) OR (s.[updated_at] IS NOT NULL AND t.[updated_at] IS NULL)));
+UPDATE t SET t.[updated_at] = s.[c2]
+  FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t INNER JOIN [#stage] AS s ON t.[k.e y] = s.[c0] AND t.[id] = s.[c1]
+ WHERE s.[is_delete] = 0 AND (
+      (s.[c2] <> t.[updated_at] OR (s.[c2] IS NULL AND t.[updated_at] IS NOT NULL) OR (s.[c2] IS NOT NULL AND t.[updated_at] IS NULL)));
 SET @updated = @@ROWCOUNT;
 INSERT INTO [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] ([k.e y], [id], [updated_at])
-SELECT s.[k.e y], s.[id], s.[updated_at] FROM [#stage] AS s
- WHERE s.[__delete] = 0 AND NOT EXISTS (SELECT 1 FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t WHERE t.[k.e y] = s.[k.e y] AND t.[id] = s.[id]);
+SELECT s.[c0], s.[c1], s.[c2] FROM [#stage] AS s
+ WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t WHERE t.[k.e y] = s.[c0] AND t.[id] = s.[c1]);
 SET @inserted = @@ROWCOUNT;
 UPDATE [etl].[run] SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread WHERE [run_id] = @run_id;
 COMMIT TRANSACTION;

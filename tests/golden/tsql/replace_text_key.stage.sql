@@ -1,7 +1,7 @@
 CREATE TABLE [#stage] (
-  [__delete] bit NOT NULL,
-  [k.e y] nvarchar(400) COLLATE Latin1_General_BIN NOT NULL,
-  [id] int NOT NULL,
-  [updated_at] date NULL,
-  UNIQUE CLUSTERED ([k.e y], [id])
+  [is_delete] bit NOT NULL,
+  [c0] nvarchar(400) COLLATE Latin1_General_BIN NOT NULL,
+  [c1] int NOT NULL,
+  [c2] date NULL,
+  UNIQUE CLUSTERED ([c0], [c1])
 );
