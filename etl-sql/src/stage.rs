@@ -18,11 +18,8 @@ pub fn name(checkpoint: [&str; 2], target: &[&str]) -> String {
     }
     let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let table = target.last().copied().unwrap_or_default();
-    let mut end = table.len().min(MOST_BYTES);
-    while !table.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}_{hash}", &table[..end])
+    let (start, _) = table.split_at(table.floor_char_boundary(MOST_BYTES));
+    format!("{start}_{hash}")
 }
 
 #[cfg(test)]
