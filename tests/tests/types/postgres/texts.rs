@@ -49,8 +49,8 @@ pub(super) const CASES: &[Case] = &[
             is("'abc'", "abc"),
             is("'😀a'", "😀a"),
             no("'a😀😀'", "UTF-16"),
-            no("'abcd'", "UTF-16"),
-            no("'abc '", "UTF-16"),
+            no("'abcd'", "takes 3"),
+            no("'abc '", "takes 3"),
         ],
     ),
     declared(
