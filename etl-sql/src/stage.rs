@@ -18,11 +18,14 @@ pub fn name(checkpoint: [&str; 2], target: &[&str]) -> String {
     }
     let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let table = target.last().copied().unwrap_or_default();
-    let mut end = table.len().min(MOST_BYTES);
-    while !table.is_char_boundary(end) {
-        end -= 1;
+    let mut kept = String::new();
+    for character in table.chars() {
+        if kept.len() + character.len_utf8() > MOST_BYTES {
+            break;
+        }
+        kept.push(character);
     }
-    format!("{}_{hash}", &table[..end])
+    format!("{kept}_{hash}")
 }
 
 #[cfg(test)]
