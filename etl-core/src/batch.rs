@@ -1,5 +1,7 @@
 //! What travels: rows with their kinds, and the position that they reach.
 
+use std::ops::Range;
+
 use arrow::array::{Array, RecordBatch};
 use arrow::buffer::BooleanBuffer;
 use serde::{Deserialize, Serialize};
@@ -117,11 +119,45 @@ impl BatchLimits {
     pub fn halved(self) -> Self {
         Self { rows: (self.rows / 2).max(1), bytes: (self.bytes / 2).max(1) }
     }
+
+    /// Cuts rows, of which each takes so many bytes, where a batch must end. There is at least one
+    /// part: a sweep without rows has a batch too, for its position.
+    #[must_use]
+    pub fn pages(self, sizes: impl IntoIterator<Item = usize>) -> Vec<Range<usize>> {
+        let (mut pages, mut page, mut bytes) = (Vec::new(), 0..0, 0_usize);
+        for size in sizes {
+            let full = page.len() >= self.rows || bytes.saturating_add(size) > self.bytes;
+            if full && !page.is_empty() {
+                pages.push(page.clone());
+                (page, bytes) = (page.end..page.end, 0);
+            }
+            page.end += 1;
+            bytes = bytes.saturating_add(size);
+        }
+        pages.push(page);
+        pages
+    }
 }
 
 impl Default for BatchLimits {
     /// 4,000 rows (under the 5,000 locks at which SQL Server begins to escalate) or 4 MiB.
     fn default() -> Self {
         Self { rows: 4_000, bytes: 4 << 20 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_where_a_batch_must_end() {
+        let pages =
+            |rows, bytes, sizes: &[usize]| BatchLimits { rows, bytes }.pages(sizes.iter().copied());
+        assert_eq!(pages(2, 100, &[1, 1, 1, 1, 1]), [0..2, 2..4, 4..5]);
+        assert_eq!(pages(9, 10, &[4, 6, 1, 30, 1]), [0..2, 2..3, 3..4, 4..5]);
+        assert_eq!(pages(9, 0, &[0, 1, usize::MAX]), [0..1, 1..2, 2..3]);
+        let none = pages(9, 9, &[]);
+        assert!(none.len() == 1 && none[0].is_empty());
     }
 }

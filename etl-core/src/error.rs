@@ -199,6 +199,9 @@ impl StdError for Error {
 /// Adds what was being done to an error on its way up.
 pub trait ResultExt<T> {
     /// Puts `context` in front of the error's text.
+    ///
+    /// # Errors
+    /// The same.
     fn context<C: fmt::Display>(self, context: impl FnOnce() -> C) -> Result<T>;
 }
 

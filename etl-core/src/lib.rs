@@ -39,5 +39,5 @@ pub use pipeline::{Pipeline, PipelineOptions};
 pub use position::Position;
 pub use schema::{Definition, StreamSchema};
 pub use sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink};
-pub use source::Source;
+pub use source::{Batches, Source};
 pub use transform::Transform;

@@ -61,6 +61,41 @@ impl Default for PipelineOptions {
 }
 
 /// One stream's source, transforms and sink.
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use std::sync::Arc;
+///
+/// use etl_core::connector::{Mode, Stream};
+/// use etl_core::testing::{Change, Conditions, MemorySink, MemorySource, MemoryTable, MemoryTarget, Network, Row};
+/// use etl_core::{Outcome, Pipeline, PipelineOptions, Source};
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // What a pipeline file says about a stream.
+/// let config = serde_json::from_str(
+///     r#"{ "object": "orders", "primary_key": ["id"], "cursor": { "column": "updated_at" },
+///          "select": ["id", "name", "status", "amount", "active", "updated_at"] }"#,
+/// )?;
+/// let stream = Stream { pipeline: "shop".to_owned(), name: "orders".to_owned(), config };
+///
+/// // Two servers in memory; connectors to true ones are in `etl-sources` and `etl-sinks`.
+/// let table = MemoryTable::new();
+/// table.write(&[Change::Insert(Row::new(1)), Change::Insert(Row::new(2))])?;
+/// let source = Arc::new(MemorySource::new(&table, &stream)?);
+/// let target = MemoryTarget::new(Mode::Upsert, Network::new(Conditions::default(), 1));
+/// target.prepare(&source.schema().await?);
+///
+/// let sink = Box::new(MemorySink::new(&target));
+/// let options = PipelineOptions::default();
+/// let mut pipeline = Pipeline::new(stream.full_name(), source, Vec::new(), sink, options);
+/// let finished = pipeline.run(&CancellationToken::new()).await;
+/// assert_eq!(finished.report.outcome, Outcome::Success);
+/// assert_eq!((finished.report.written, target.rows().len()), (2, 2));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pipeline {
     name: String,
     source: Arc<dyn Source>,

@@ -52,7 +52,7 @@ impl<'a> Retry<'a> {
         self.failures = 0;
     }
 
-    /// Waits before the next try.
+    /// Waits before the next try. Dropped half way, the try still counts.
     ///
     /// # Errors
     /// Gives `error` back, with how often it was tried, if its class is not worth a retry, the

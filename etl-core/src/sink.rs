@@ -20,6 +20,45 @@ use crate::schema::{Definition, StreamSchema};
 /// error of a retryable class: the sink throws its connection away after any error and connects
 /// anew by itself.
 ///
+/// A commit that is repeated is not applied twice, which is what all else rests on:
+///
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
+/// use etl_core::connector::Mode;
+/// use etl_core::testing::{Conditions, MemorySink, MemoryTarget, Network, Row};
+/// use etl_core::{Batch, Changes, Claim, Fence, Position, Progress, Run, Sink};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> etl_core::Result<()> {
+/// let target = MemoryTarget::new(Mode::Append, Network::new(Conditions::default(), 1));
+/// let schema = Row::stream("shop/orders");
+/// target.prepare(&schema);
+/// let mut sink = MemorySink::new(&target);
+/// sink.open(&schema).await?;
+///
+/// let ttl = std::time::Duration::from_secs(30);
+/// let run = Run { id: uuid::Uuid::new_v4(), ttl, waited: false };
+/// let Claim::Claimed(checkpoint) = sink.claim(&run).await? else { panic!("it is new") };
+/// let fence = Fence {
+///     run: run.id,
+///     sequence: checkpoint.sequence,
+///     definition: "{}".to_owned(),
+///     ttl,
+///     generation: checkpoint.generation,
+/// };
+/// let batch = Batch {
+///     changes: Changes::upserts(Row::records(&[Row::new(1)])?),
+///     position: Position::from_text("1")?,
+///     progress: Progress::default(),
+/// };
+/// sink.commit(&batch, &fence).await?;
+/// // As if no answer had come: the same batch with the same fence.
+/// sink.commit(&batch, &fence).await?;
+/// assert_eq!(target.rows().len(), 1);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # A sink that replaces
 /// If [`Sink::replaces`], the target becomes what the source holds, and nobody sees it half-way:
 ///
@@ -38,6 +77,7 @@ use crate::schema::{Definition, StreamSchema};
 #[async_trait]
 pub trait Sink: Send {
     /// Connects and checks that the target can take `schema`. Creates nothing in the target.
+    /// Dropped half way, it has changed nothing.
     ///
     /// # Errors
     /// `Schema` if the target has other columns, types or keys, or rows are to be marked and the
@@ -47,7 +87,8 @@ pub trait Sink: Send {
     /// Takes the pipeline if its lease is free, expired or already ours; bumps the sequence.
     ///
     /// With `run.waited` (the caller has seen another run's lease) a lease that was given back
-    /// is not taken: another run did the work meanwhile. Only the server's clock counts.
+    /// is not taken: another run did the work meanwhile. Only the server's clock counts. Dropped
+    /// half way, the lease may be taken; it expires by itself.
     ///
     /// # Errors
     /// `Config` if the pipeline's row is missing.
@@ -72,6 +113,9 @@ pub trait Sink: Send {
     /// * A delete of a row that is not there writes nothing, since only its key is known.
     /// * [`Counts::deleted`] is the number of rows that were not marked before.
     ///
+    /// Dropped half way, the batch is in the target as a whole or not at all: an outcome as unknown
+    /// as after `Unknown`.
+    ///
     /// # Errors
     /// `Fenced` if another run or a person moved the checkpoint; `Data` if a row cannot be
     /// stored; `Capacity` if a smaller batch may pass. Nothing was written in any case but
@@ -90,6 +134,8 @@ pub trait Sink: Send {
     /// May be called again after `Transient` or `Unknown`, as [`Sink::commit`]: an earlier call had
     /// succeeded if the checkpoint is at `sequence + 1`, of our run, idle, with our generation.
     ///
+    /// Dropped half way, the difference is in the target as a whole or not at all, as for a commit.
+    ///
     /// # Errors
     /// `Fenced` as for `commit`; `Data` if the stage is empty, the target is not, and the stream
     /// does not allow that. Nothing was written in any case but `Unknown`.
@@ -97,13 +143,14 @@ pub trait Sink: Send {
         Err(Error::internal(format!("generation {}: this sink has no stage", fence.generation)))
     }
 
-    /// Extends the lease while nothing is being committed.
+    /// Extends the lease while nothing is being committed. Dropped half way, it may be extended.
     ///
     /// # Errors
     /// `Fenced` if the pipeline is no longer ours.
     async fn renew(&mut self, fence: &Fence) -> Result<()>;
 
-    /// Writes the run's ledger row and gives the lease back. Called for every outcome.
+    /// Writes the run's ledger row and gives the lease back. Called for every outcome. Dropped half
+    /// way, the lease expires by itself and the ledger shows a run without an end.
     ///
     /// # Errors
     /// A failure is logged; the lease then expires by itself.
@@ -120,19 +167,21 @@ pub trait SinkAdmin: Send {
     fn plan(&self, schema: &StreamSchema) -> Result<Vec<Statement>>;
 
     /// Creates what is missing: state tables, target table, the pipeline's checkpoint row. With
-    /// an owner's login. Safe to run twice, or twice at once.
+    /// an owner's login. Safe to run twice, or twice at once; so also after it was dropped half way.
     ///
     /// # Errors
     /// Names the statement that failed.
     async fn prepare(&mut self, schema: &StreamSchema) -> Result<()>;
 
-    /// Looks for every right and object that a run needs, with a rolled-back write.
+    /// Looks for every right and object that a run needs, with a rolled-back write. Dropped half
+    /// way, that write is rolled back too.
     ///
     /// # Errors
     /// When it cannot even look.
     async fn check(&mut self, schema: &StreamSchema) -> Result<Vec<Finding>>;
 
-    /// The stored checkpoint; `None` if the pipeline was never prepared.
+    /// The stored checkpoint; `None` if the pipeline was never prepared. Dropped half way, it has
+    /// changed nothing.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -141,21 +190,23 @@ pub trait SinkAdmin: Send {
     /// What the ledger says about this stream, by the target's clock; `None` if the pipeline was
     /// never prepared. Needs no right but to read the state tables, changes and locks nothing, and
     /// may be called as often as one likes, also while runs are at work: it then shows what is
-    /// committed. A connection that is costly to open is kept, and thrown away after any error.
+    /// committed. A connection that is costly to open is kept, and thrown away after any error and
+    /// when the future is dropped.
     ///
     /// # Errors
     /// If it cannot be read; `Permission` if this login may not.
     async fn ledger(&mut self) -> Result<Option<Ledger>>;
 
     /// The streams of this stream's pipeline that were prepared, in any order; none if nothing
-    /// ever was. Needs, changes and locks what [`SinkAdmin::ledger`] does.
+    /// ever was. Needs, changes and locks what [`SinkAdmin::ledger`] does, also when it is dropped.
     ///
     /// # Errors
     /// As [`SinkAdmin::ledger`].
     async fn streams(&mut self) -> Result<Vec<Prepared>>;
 
     /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
-    /// that whatever run was going on is fenced. Returns the checkpoint before the change.
+    /// that whatever run was going on is fenced. Returns the checkpoint before the change. Dropped
+    /// half way, the change was made as a whole or not at all.
     ///
     /// # Errors
     /// `Config` if the pipeline was never prepared.
@@ -358,8 +409,9 @@ impl Outcome {
     }
 }
 
-/// A run's result, as the ledger and the summary show it.
+/// A run's result, as the ledger and the summary show it. More will be counted in time.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct RunReport {
     /// `pipeline/stream`.
     pub name: String,

@@ -19,6 +19,28 @@ use crate::schema::StreamSchema;
 ///
 /// A transform keeps the number of rows (only [`Filter`] with `keep` drops some) and the key
 /// columns. The non-key columns of deletes are not looked at.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use arrow::array::{Int64Array, RecordBatch};
+/// use arrow::datatypes::{DataType, Field, Schema};
+/// use etl_core::connector::FilterExit;
+/// use etl_core::transform::Filter;
+/// use etl_core::{Changes, Transform};
+///
+/// # fn main() -> etl_core::Result<()> {
+/// let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, false)]));
+/// let ids = Arc::new(Int64Array::from(vec![1, 2, 3]));
+/// let changes = Changes::upserts(RecordBatch::try_new(schema, vec![ids])?);
+///
+/// // What no longer passes leaves the target.
+/// let changes = Filter::new("id > 1", FilterExit::Delete)?.apply(changes)?;
+/// assert_eq!((changes.len(), changes.delete_count()), (3, 1));
+/// assert!(changes.is_delete(0));
+/// # Ok(())
+/// # }
+/// ```
 pub trait Transform: Send + Sync {
     /// The schema after it, checked once per run before any row is read.
     ///

@@ -2,6 +2,7 @@
 //!
 //! `$${` stands for `${` itself. What a reference brings in is not looked at again.
 
+use std::io::Read;
 use std::path::Path;
 
 use etl_core::{Error, Result};
@@ -137,14 +138,14 @@ fn parse(inside: &str) -> Result<Reference<'_>> {
 fn read(path: &Path) -> Result<String> {
     let shown = path.display();
     let failed = |what: &str| Error::config(format!("secret file {shown}: {what}"));
-    let size = std::fs::metadata(path)
-        .map_err(|error| failed(&format!("cannot be read ({})", error.kind())))?
-        .len();
-    if size > MAX_FILE_BYTES {
+    // What the file system says of its size is not to be relied on: a device has none.
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| failed(&format!("cannot be read ({})", error.kind())))?;
+    if u64::try_from(text.len()).is_ok_and(|size| size > MAX_FILE_BYTES) {
         return Err(failed("is larger than 64 KiB; is it the right file?"));
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| failed(&format!("cannot be read ({})", error.kind())))?;
     Ok(text.trim_end_matches(['\n', '\r']).to_owned())
 }
 
@@ -175,6 +176,12 @@ mod tests {
         std::fs::write(file.path(), "two\nlines\r\n").unwrap();
         let text = format!("${{file:{}}}", file.path().display());
         assert_eq!(resolve(&text, false).unwrap().text, "two\nlines");
+    }
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = resolve("${file:/dev/zero}", false).err().unwrap().to_string();
+        assert!(error.contains("is larger than 64 KiB"), "{error}");
     }
 
     #[test]

@@ -18,14 +18,8 @@ pub fn name(checkpoint: [&str; 2], target: &[&str]) -> String {
     }
     let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let table = target.last().copied().unwrap_or_default();
-    let mut kept = String::new();
-    for character in table.chars() {
-        if kept.len() + character.len_utf8() > MOST_BYTES {
-            break;
-        }
-        kept.push(character);
-    }
-    format!("{kept}_{hash}")
+    let (start, _) = table.split_at(table.floor_char_boundary(MOST_BYTES));
+    format!("{start}_{hash}")
 }
 
 #[cfg(test)]

@@ -114,6 +114,9 @@ impl Database {
 
 /// A value as canonical text, the same that the contract suites use: times in ISO 8601 with six
 /// digits, UTC where they have a zone; decimals with the column's scale; binaries in hexadecimal.
+///
+/// # Panics
+/// For a type that no test reads, and for a seventh digit of a time.
 #[must_use]
 pub fn cell_text(cell: &ColumnData<'_>) -> Option<String> {
     match cell {

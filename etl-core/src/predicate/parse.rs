@@ -3,35 +3,58 @@
 use sqlparser::ast::{self, BinaryOperator, UnaryOperator, Value};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use super::{Comparison, Expr, Literal, Operand};
 
 /// Deep enough for any person, shallow enough for the stack.
 const MAX_DEPTH: usize = 64;
+/// What is parsed nests with each operator, parenthesis or not, and is shown and dropped recursively.
+const MAX_WORDS: usize = 1_000;
 
 pub(super) fn parse(text: &str) -> Result<Expr, String> {
     let dialect = GenericDialect {};
-    let mut parser = Parser::new(&dialect)
-        .with_recursion_limit(MAX_DEPTH)
-        .try_with_sql(text)
-        .map_err(|error| error.to_string())?;
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
+    let tokens = tokens.map_err(|error| error.to_string())?;
+    let words = tokens.iter().filter(|token| nests(token)).count();
+    if words > MAX_WORDS {
+        return Err(format!(
+            "it has {words} words and signs, values and commas not counted, and may have \
+             {MAX_WORDS}; write many values as one IN (…)"
+        ));
+    }
+    let mut parser =
+        Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
     let parsed = parser.parse_expr().map_err(|error| error.to_string())?;
     match parser.peek_token().token {
-        Token::EOF => expr(&parsed),
+        Token::EOF => expr(&parsed, MAX_DEPTH),
         rest => Err(format!("it goes on with \"{rest}\"")),
     }
 }
 
-fn expr(parsed: &ast::Expr) -> Result<Expr, String> {
+/// Whether an expression can be deeper by it.
+fn nests(token: &TokenWithSpan) -> bool {
+    let flat = matches!(
+        token.token,
+        Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_)
+    );
+    !flat
+}
+
+/// At most `depth` operators deep, of which a chain of ANDs or of ORs counts as one.
+fn expr(parsed: &ast::Expr, depth: usize) -> Result<Expr, String> {
     use ast::Expr as E;
+    let depth = depth.checked_sub(1).ok_or("it is nested too deeply")?;
+    let expr = |inner: &ast::Expr| expr(inner, depth);
     let negate = |expr: Expr, negated: bool| if negated { not(expr) } else { expr };
     Ok(match parsed {
         E::Nested(inner) => expr(inner)?,
         E::UnaryOp { op: UnaryOperator::Not, expr: inner } => not(expr(inner)?),
-        E::BinaryOp { left, op: BinaryOperator::And, right } => and(expr(left)?, expr(right)?),
-        E::BinaryOp { left, op: BinaryOperator::Or, right } => {
-            Expr::Or(Box::new(expr(left)?), Box::new(expr(right)?))
+        E::BinaryOp { op: BinaryOperator::And, .. } => {
+            chain(parsed, &BinaryOperator::And, depth, and)?
+        }
+        E::BinaryOp { op: BinaryOperator::Or, .. } => {
+            chain(parsed, &BinaryOperator::Or, depth, or)?
         }
         E::BinaryOp { left, op, right } => {
             Expr::Compare(operand(left)?, comparison(op)?, operand(right)?)
@@ -75,12 +98,47 @@ fn expr(parsed: &ast::Expr) -> Result<Expr, String> {
     })
 }
 
+/// `a AND b AND …`, which the parser nests to the left, however long it is: balanced, so that nothing
+/// that works on it goes deep.
+fn chain(
+    mut parsed: &ast::Expr,
+    chained: &BinaryOperator,
+    depth: usize,
+    join: fn(Expr, Expr) -> Expr,
+) -> Result<Expr, String> {
+    let mut parts = Vec::new();
+    while let ast::Expr::BinaryOp { left, op, right } = parsed
+        && op == chained
+    {
+        parts.push(expr(right, depth)?);
+        parsed = left;
+    }
+    let mut balanced = vec![expr(parsed, depth)?];
+    balanced.extend(parts.into_iter().rev());
+    while balanced.len() > 1 {
+        let mut parts = balanced.into_iter();
+        let pairs = std::iter::from_fn(|| {
+            let left = parts.next()?;
+            Some(match parts.next() {
+                Some(right) => join(left, right),
+                None => left,
+            })
+        });
+        balanced = pairs.collect();
+    }
+    balanced.pop().ok_or_else(|| "it is empty".to_owned())
+}
+
 fn not(expr: Expr) -> Expr {
     Expr::Not(Box::new(expr))
 }
 
 fn and(left: Expr, right: Expr) -> Expr {
     Expr::And(Box::new(left), Box::new(right))
+}
+
+fn or(left: Expr, right: Expr) -> Expr {
+    Expr::Or(Box::new(left), Box::new(right))
 }
 
 fn comparison(op: &BinaryOperator) -> Result<Comparison, String> {

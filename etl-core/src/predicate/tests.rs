@@ -86,6 +86,30 @@ fn anything_but_one_boolean_expression_is_refused() {
     assert!(Predicate::parse(&nested).is_err());
 }
 
+/// On a stack as small as that of the runtime's threads.
+#[test]
+fn a_long_expression_is_read_or_refused_and_never_overflows_the_stack() {
+    let work = || {
+        let flags = |count: usize, with: &str| vec!["paid"; count].join(with);
+        for with in [" AND ", " OR "] {
+            let predicate = Predicate::parse(&flags(500, with)).unwrap();
+            assert!(predicate.evaluate(&rows()).unwrap().value(0));
+            assert!(Predicate::parse(&flags(5_000, with)).is_err());
+        }
+        let many: Vec<_> = (0..5_000).map(|id| id.to_string()).collect();
+        assert!(Predicate::parse(&format!("id IN ({})", many.join(", "))).is_ok());
+        for unit in [" IS TRUE", " IS NULL", "[1]", "::int", " = 1", " COLLATE x", ".a", " - 1"] {
+            for count in [65, 300, 450, 5_000] {
+                assert!(
+                    Predicate::parse(&format!("paid{}", unit.repeat(count))).is_err(),
+                    "{unit}"
+                );
+            }
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}
+
 #[test]
 fn an_expression_is_written_out_with_quoted_names_and_texts() {
     let predicate = Predicate::parse("\"St\"\"atus\" = 'O''Brien' AND NOT id IN (1, -2)").unwrap();

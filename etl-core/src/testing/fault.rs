@@ -170,7 +170,7 @@ impl Gate {
         Self::default()
     }
 
-    /// Waits until a call stands before the gate; each call is seen once.
+    /// Waits until a call stands before the gate; each call is seen once, also if the future is dropped.
     pub async fn reached(&self) {
         if let Ok(permit) = self.reached.acquire().await {
             permit.forget();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::buffer::BooleanBuffer;
 use async_trait::async_trait;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, BatchLimits, Changes, Progress};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::predicate::Predicate;
 use crate::schema::{Definition, StreamSchema};
-use crate::source::Source;
+use crate::source::{Batches, Source};
 use crate::testing::memory_table::{MemoryTable, micros};
 use crate::testing::row::Row;
 
@@ -231,7 +231,7 @@ impl Sweep {
         let mut bytes = 0;
         while page.len() < self.limits.rows && (page.is_empty() || bytes < self.limits.bytes) {
             let Some(row) = self.rows.pop() else { break };
-            bytes += 64 + row.name.as_ref().map_or(0, String::len);
+            bytes += row.bytes();
             page.push(row);
         }
         page
@@ -258,11 +258,7 @@ impl Source for MemorySource {
         Ok(StreamSchema { definition: self.definition.clone(), ..Row::stream(&self.name) })
     }
 
-    async fn read(
-        &self,
-        after: Option<Position>,
-        limits: BatchLimits,
-    ) -> Result<BoxStream<'static, Result<Batch>>> {
+    async fn read(&self, after: Option<Position>, limits: BatchLimits) -> Result<Batches> {
         let after = after.map(|position| position.decode::<Place>()).transpose()?;
         if after.is_some_and(|place| place.v != VERSION) {
             return Err(Error::config(format!(

@@ -238,7 +238,8 @@ impl MemoryTarget {
         Ok(())
     }
 
-    /// What an operator's [`SinkAdmin::change`](crate::sink::SinkAdmin::change) does.
+    /// What an operator's [`SinkAdmin::change`](crate::sink::SinkAdmin::change) does. Dropped before it is
+    /// done, it has changed nothing.
     ///
     /// # Errors
     /// `Config` before preparing.

@@ -100,7 +100,8 @@ impl Network {
         }
     }
 
-    /// Has the server do `work` and waits for its answer.
+    /// Has the server do `work` and waits for its answer. Dropped half way, the server still does what
+    /// it was sent, as a true one.
     ///
     /// # Errors
     /// `work`'s own, or one of the network's.

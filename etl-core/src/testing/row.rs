@@ -94,6 +94,12 @@ impl Row {
         })
     }
 
+    /// About what the row takes in memory, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        64 + [&self.name, &self.status].into_iter().flatten().map(String::len).sum::<usize>()
+    }
+
     /// The row as text.
     ///
     /// # Errors

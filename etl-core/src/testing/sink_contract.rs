@@ -29,6 +29,8 @@ use crate::testing::row::{CanonicalRow, Row};
 use session::Target;
 
 /// A target that belongs to one case alone, and ways to look at it.
+///
+/// A case that takes too long is dropped, and with it whatever of these methods it waits for.
 #[async_trait]
 pub trait SinkFixture: Send + Sync {
     /// A sink on the target, as one more process would build it; not opened.
@@ -101,6 +103,7 @@ pub struct LedgerRow {
 
 /// Runs every case, each on a fresh target. `fresh` gives a target in which nothing of the
 /// pipeline exists yet: the suite prepares it through [`SinkFixture::admin`].
+/// Dropped half way, it leaves behind what the fixtures do not take away.
 ///
 /// # Panics
 /// With the names and reasons of all cases that failed.

@@ -25,6 +25,8 @@ use world::World;
 ///
 /// Its columns are those of [`Row`], its key is `id`, and `updated_at` is set by the database on
 /// every insert and update, as the connector's `check` wants it.
+///
+/// A case that takes too long is dropped, and with it whatever of these methods it waits for.
 #[async_trait]
 pub trait SourceFixture: Send + Sync {
     /// A source of the table, as one more process would build it. `stream` is what the suite
@@ -74,7 +76,7 @@ pub enum Change {
     Delete(i64),
 }
 
-/// A writer's transaction, as long as somebody wants.
+/// A writer's transaction, as long as somebody wants. Dropped, it is rolled back.
 #[async_trait]
 pub trait OpenTransaction: Send {
     /// Writes in it.
@@ -97,6 +99,7 @@ pub trait OpenTransaction: Send {
 }
 
 /// Runs every case, each on a fresh, empty table that `fresh` makes.
+/// Dropped half way, it leaves behind what the fixtures do not take away.
 ///
 /// # Panics
 /// With the names and reasons of all cases that failed.

@@ -29,6 +29,8 @@ pub struct Connection {
 impl Connection {
     /// Connects and logs in.
     ///
+    /// Dropped half way, the connection is closed.
+    ///
     /// # Errors
     /// `Transient` if nobody answers, `Permission` if the login is refused, `Config` if TLS cannot
     /// be had as configured.
@@ -67,6 +69,9 @@ impl Connection {
 
     /// Runs a plain batch and gives every row of every result set.
     ///
+    /// Dropped half way, the server may still carry it out, and the wire is out of step: drop the
+    /// connection.
+    ///
     /// # Errors
     /// Classed by the server's number.
     pub async fn batch(&mut self, sql: &str, doing: &str) -> Result<Vec<Row>> {
@@ -77,6 +82,9 @@ impl Connection {
     }
 
     /// Runs a batch with parameters `@P1` … and gives every row of every result set.
+    ///
+    /// Dropped half way, the server may still carry it out, and the wire is out of step: drop the
+    /// connection.
     ///
     /// # Errors
     /// Classed by the server's number and the phase.
@@ -94,6 +102,9 @@ impl Connection {
     }
 
     /// The first row of a batch with parameters.
+    ///
+    /// Dropped half way, the server may still carry it out, and the wire is out of step: drop the
+    /// connection.
     ///
     /// # Errors
     /// As [`Connection::query`].

@@ -32,6 +32,8 @@ impl Identity {
 /// Where the control functions were taken from us, the database's number and name stand in; then
 /// a restored copy or another history cannot be told.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn identity(connection: &mut PgConnection) -> Result<Identity> {
@@ -176,6 +178,8 @@ pub struct Triggers {
 impl Table {
     /// Reads the catalog, with the current transaction's snapshot.
     ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
+    ///
     /// # Errors
     /// `Schema` if there is no such table.
     pub async fn read(connection: &mut PgConnection, name: &TableName) -> Result<Self> {
@@ -188,6 +192,8 @@ impl Table {
     }
 
     /// The same; `None` if there is no such table.
+    ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
     ///
     /// # Errors
     /// Of the connection.
@@ -334,6 +340,8 @@ const INDEXES: &str = "SELECT i.indisunique AS is_unique, m.amname::text AS meth
 /// snapshot was taken; then this snapshot sees the table empty.
 ///
 /// Call it inside the snapshot, with the table's lock already held.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// Of the connection.

@@ -122,6 +122,8 @@ impl Connect {
     /// Opens a connection that can only read, resolves no name outside `pg_catalog`, and fails
     /// rather than leaving out rows that row security hides.
     ///
+    /// Dropped half way, the connection is closed.
+    ///
     /// # Errors
     /// `Transient` if nobody answers in time, `Permission` if the login is refused, `Config` for
     /// TLS and for a database that does not exist.
@@ -136,6 +138,8 @@ impl Connect {
     }
 
     /// Opens a connection with the settings that the server has for this login.
+    ///
+    /// Dropped half way, the connection is closed.
     ///
     /// # Errors
     /// As [`Connect::open`].

@@ -28,6 +28,8 @@ pub struct Horizon {
 /// snapshot only afterwards: what begins in between is after the horizon, what ends in between is
 /// visible.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// `Permission` without `pg_read_all_stats`; `Config` on a standby, and where sessions hide their
 /// activity.
@@ -50,6 +52,8 @@ pub async fn horizon(connection: &mut PgConnection, guard: Duration) -> Result<H
 
 /// The server's clock, microseconds since 1970 UTC.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn clock(connection: &mut PgConnection) -> Result<i64> {
@@ -60,6 +64,8 @@ pub async fn clock(connection: &mut PgConnection) -> Result<i64> {
 }
 
 /// The number of prepared transactions of this database.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// Of the connection.
@@ -91,6 +97,8 @@ pub struct Sight {
 
 impl Sight {
     /// Looks.
+    ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
     ///
     /// # Errors
     /// Of the connection.

@@ -40,6 +40,8 @@ pub struct Session {
 impl Session {
     /// Connects and logs in.
     ///
+    /// Dropped half way, the connection is closed.
+    ///
     /// # Errors
     /// As [`Connect::open`].
     pub async fn open(connect: &Connect, limits: Limits) -> Result<Self> {
@@ -48,6 +50,8 @@ impl Session {
     }
 
     /// Begins a transaction.
+    ///
+    /// Dropped half way, a transaction may be open: drop the session.
     ///
     /// # Errors
     /// Of the connection.
@@ -58,6 +62,8 @@ impl Session {
 
     /// Ends a transaction that may be repeated if no answer comes.
     ///
+    /// Dropped half way, it may have committed: drop the session, and do the same again.
+    ///
     /// # Errors
     /// Classed by the server's code; everything was rolled back, or the connection broke.
     pub async fn commit(&mut self, doing: &str) -> Result<()> {
@@ -65,6 +71,8 @@ impl Session {
     }
 
     /// Ends a transaction that must not be repeated blindly.
+    ///
+    /// Dropped half way, the outcome is as unknown as after `Unknown`: drop the session, and look.
     ///
     /// # Errors
     /// `Unknown` whenever the server did not say that it rolled back: a session that is ended
@@ -84,6 +92,8 @@ impl Session {
 
     /// Takes everything back since [`Session::begin`].
     ///
+    /// Dropped half way, drop the session: that takes everything back as well.
+    ///
     /// # Errors
     /// Of the connection.
     pub async fn roll_back(&mut self, doing: &str) -> Result<()> {
@@ -91,6 +101,8 @@ impl Session {
     }
 
     /// Runs statements without parameters in one go; gives the number of rows that each touched.
+    ///
+    /// Dropped half way, the server may still carry it out: drop the session.
     ///
     /// # Errors
     /// Classed by the server's code.
@@ -105,6 +117,8 @@ impl Session {
 
     /// The first row of a statement with parameters.
     ///
+    /// Dropped half way, the server may still carry it out: drop the session.
+    ///
     /// # Errors
     /// Classed by the server's code.
     pub async fn row(
@@ -117,6 +131,8 @@ impl Session {
     }
 
     /// All rows of a statement with parameters.
+    ///
+    /// Dropped half way, the server may still carry it out: drop the session.
     ///
     /// # Errors
     /// Classed by the server's code.
@@ -131,6 +147,8 @@ impl Session {
 
     /// Runs a statement with parameters; gives the number of rows that it touched.
     ///
+    /// Dropped half way, the server may still carry it out: drop the session.
+    ///
     /// # Errors
     /// Classed by the server's code.
     pub async fn execute(
@@ -143,6 +161,8 @@ impl Session {
     }
 
     /// Sends the data of a `COPY … FROM STDIN`; gives the number of rows that arrived.
+    ///
+    /// Dropped half way, nothing of it is there once the session is dropped.
     ///
     /// # Errors
     /// Classed by the server's code.
@@ -157,6 +177,8 @@ impl Session {
     }
 
     /// What the catalog says about a table.
+    ///
+    /// Dropped half way, it has changed nothing; drop the session.
     ///
     /// # Errors
     /// Of the connection.

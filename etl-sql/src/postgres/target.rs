@@ -135,6 +135,8 @@ impl Target {
     /// The table as it is found, checked against the plan: same columns, types that take every
     /// value, a key of the same columns. Its own types and nullability replace the plan's.
     ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
+    ///
     /// # Errors
     /// `Schema` naming each column that differs; `Config` if the table is missing.
     pub async fn found(&self, session: &mut Session) -> Result<Self> {

@@ -29,6 +29,8 @@ pub struct Watched {
 impl Watched {
     /// The session of this connection, which `connect` opened.
     ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
+    ///
     /// # Errors
     /// Of the connection.
     pub async fn new(connect: &Connect, connection: &mut PgConnection) -> Result<Self> {
@@ -40,6 +42,8 @@ impl Watched {
     }
 
     /// Asks the server, on another connection.
+    ///
+    /// Dropped half way, it has changed nothing; the connection that it asks on is closed.
     ///
     /// # Errors
     /// `Transient` if the server does not answer or the session is gone.

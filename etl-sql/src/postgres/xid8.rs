@@ -38,6 +38,8 @@ pub struct Seen {
 
 /// Looks at the snapshot of the transaction, which the caller has begun.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn seen(connection: &mut PgConnection) -> Result<Seen> {
@@ -56,6 +58,8 @@ pub async fn seen(connection: &mut PgConnection) -> Result<Seen> {
 /// One more than the greatest number of an ended transaction: whatever was committed before this
 /// is asked is below it.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn next(connection: &mut PgConnection) -> Result<u64> {
@@ -63,6 +67,8 @@ pub async fn next(connection: &mut PgConnection) -> Result<u64> {
 }
 
 /// Whether the log is on disk up to where it ended when `seen` was; waits two seconds for it.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// Of the connection.
@@ -141,6 +147,8 @@ impl Trigger {
 }
 
 /// The triggers of a table and of all its partitions; of each at least one line.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// Of the connection.

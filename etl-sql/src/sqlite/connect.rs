@@ -74,6 +74,8 @@ pub enum Access {
 /// A connection with its settings: commits are durable when they return (`synchronous = FULL`),
 /// a locked file is waited for up to `busy`, foreign keys hold as the file declares them.
 ///
+/// Dropped half way, the file is closed; [`Access::Create`] may have made it.
+///
 /// # Errors
 /// `Config` if the file is missing or not a database, else as [`error::classify`].
 pub async fn connect(config: &Config, access: Access, busy: Duration) -> Result<SqliteConnection> {
@@ -102,6 +104,8 @@ pub async fn connect(config: &Config, access: Access, busy: Duration) -> Result<
 }
 
 /// The clock of the file: this machine's, in microseconds since 1970 UTC, exact to a millisecond.
+///
+/// Dropped half way, it has changed nothing.
 ///
 /// # Errors
 /// As [`error::classify`].

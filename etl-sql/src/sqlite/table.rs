@@ -76,6 +76,8 @@ impl Table {
 
 /// Looks a table up; `None` if the file has none of that name.
 ///
+/// Dropped half way, it has changed nothing.
+///
 /// # Errors
 /// As [`error::classify`].
 pub async fn look_up(connection: &mut SqliteConnection, name: &str) -> Result<Option<Table>> {

@@ -32,6 +32,8 @@ pub enum Writers {
 /// SQLite sets is never earlier than its transaction's lock, and a lock that is ours proves that
 /// nothing older is still under way.
 ///
+/// Dropped half way, the lock is given back with the connection.
+///
 /// # Errors
 /// As connecting; a lock that is taken or may not be taken is no error.
 pub async fn probe(config: &Config) -> Result<Writers> {

@@ -319,7 +319,7 @@ async fn no_right_beyond_select_is_needed_but_the_servers_name_is() {
 /// Sends a signal to a process of the server; that may cost us the connection.
 async fn signal(connection: &mut PgConnection, signal: &str, pid: u64) {
     let sql = format!("COPY (SELECT 1) TO PROGRAM 'kill -{signal} {pid}'");
-    let _ = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+    drop(sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await);
 }
 
 /// Kills a session of the server, so that all start anew without what was not on disk.

@@ -16,7 +16,7 @@ pub(super) type Rows = Vec<(i64, String)>;
 
 enum Target {
     Sqlite,
-    Mssql(mssql::Database),
+    Mssql(Box<mssql::Database>),
 }
 
 pub(super) struct World {
@@ -57,7 +57,7 @@ impl World {
 
     /// A world with a database in SQL Server as its target.
     pub(super) async fn mssql(tables: usize, rows: usize) -> Self {
-        Self::with(Target::Mssql(mssql::Database::new().await), tables, rows).await
+        Self::with(Target::Mssql(Box::new(mssql::Database::new().await)), tables, rows).await
     }
 
     async fn with(target: Target, tables: usize, rows: usize) -> Self {

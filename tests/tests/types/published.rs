@@ -43,7 +43,7 @@ text, or the run stops before anything of its batch is written and names the col
 /// Field, or what is told instead.
 type Mapped = Result<Field>;
 
-fn row(case: &Case, mapped: &Mapped, can_be_declared: bool) -> String {
+fn row(case: &Case, mapped: &Mapped) -> String {
     let declared = case.declared.map(|text| format!("`{text}`")).unwrap_or_default();
     let kind = case.kind.trim_start_matches("public.");
     let told = match mapped {
@@ -58,7 +58,7 @@ fn row(case: &Case, mapped: &Mapped, can_be_declared: bool) -> String {
     };
     let loud = match mapped {
         Ok(_) => loud(case),
-        Err(_) if can_be_declared => "undeclared".to_owned(),
+        Err(error) if error.to_string().contains("columns") => "undeclared".to_owned(),
         Err(_) => "always".to_owned(),
     };
     format!("| `{kind}` | {declared} | {told} | {loud} |\n")
@@ -110,9 +110,7 @@ fn rows(cases: &[Case], mapped: Vec<Mapped>) -> String {
         let is_one_of_many = case.kind.contains("(38,")
             && !["(38,0)", "(38,38)"].iter().any(|s| case.kind.ends_with(s));
         if !is_wrong && !is_one_of_many {
-            let can_be_declared =
-                cases.iter().any(|other| other.kind == case.kind && other.declared.is_some());
-            out.push_str(&row(case, &mapped, can_be_declared));
+            out.push_str(&row(case, &mapped));
         }
     }
     out
@@ -134,7 +132,7 @@ async fn from_postgres(cases: &[Case]) -> Vec<Mapped> {
     let table = Table::read(&mut connection, &name).await.unwrap();
     let map = |(case, column)| match pg::types::map(column, declared(case))? {
         Fit::Mapped(mapped) => Ok(mapped.field),
-        Fit::NumericUndeclared => Err(etl_core::Error::schema("undeclared")),
+        Fit::NumericUndeclared => Err(etl_core::Error::schema("to be declared under columns")),
     };
     cases.iter().zip(&table.columns).map(map).collect()
 }

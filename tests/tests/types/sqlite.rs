@@ -152,7 +152,7 @@ pub(super) const CASES: &[Case] = &[
             is("'9999-12-31'", "9999-12-31"),
             no("'10000-01-01'", "the form"),
             no("'2023-02-29'", "the form"),
-            no("20240101", "a text such as"),
+            no("20240101", "the form"),
         ],
     ),
     case(

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream};
+use futures::stream;
 use futures::{StreamExt, TryStreamExt};
 
 use super::{Faults, Method};
-use crate::batch::{Batch, BatchLimits};
+use crate::batch::BatchLimits;
 use crate::connector::Finding;
 use crate::error::Result;
 use crate::position::Position;
 use crate::schema::StreamSchema;
-use crate::source::Source;
+use crate::source::{Batches, Source};
 
 /// Any source, with faults.
 pub struct FaultySource {
@@ -35,11 +35,7 @@ impl Source for FaultySource {
         self.faults.around(Method::Schema, self.inner.schema()).await
     }
 
-    async fn read(
-        &self,
-        after: Option<Position>,
-        limits: BatchLimits,
-    ) -> Result<BoxStream<'static, Result<Batch>>> {
+    async fn read(&self, after: Option<Position>, limits: BatchLimits) -> Result<Batches> {
         let batches = self.faults.around(Method::Read, self.inner.read(after, limits)).await?;
         let faulty = stream::try_unfold(
             (batches, self.faults.clone()),

@@ -38,11 +38,10 @@ mod tests {
             .collect()
     }
 
+    type Order = fn(Vec<Stream>, &BTreeMap<String, Option<i64>>) -> Vec<Stream>;
+
     /// How often each stream began in `runs` runs whose deadline lets two of them begin.
-    fn begun(
-        runs: i64,
-        order: fn(Vec<Stream>, &BTreeMap<String, Option<i64>>) -> Vec<Stream>,
-    ) -> Vec<usize> {
+    fn begun(runs: i64, order: Order) -> Vec<usize> {
         let mut last = BTreeMap::new();
         let mut begun = vec![0; STREAMS];
         for run in 0..runs {

@@ -43,6 +43,8 @@ pub enum Reading {
 impl Database {
     /// Asks.
     ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
+    ///
     /// # Errors
     /// Of the connection.
     pub async fn read(connection: &mut Connection) -> Result<Self> {
@@ -195,6 +197,8 @@ impl Column {
 
 impl Table {
     /// Reads the catalog.
+    ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
     ///
     /// # Errors
     /// `Schema` if there is no such table, or none that this login may see.

@@ -31,6 +31,8 @@ impl Connection {
     /// Sends a `SELECT`, with settings that go before it, and gives its rows one by one. The
     /// connection is of no more use unless the rows were read to their end.
     ///
+    /// Dropped half way, it has changed nothing at the server; drop the connection too.
+    ///
     /// # Errors
     /// Classed by the server's number.
     pub async fn fetch(&mut self, settings: &str, select: &str, doing: &str) -> Result<Fetch<'_>> {
@@ -47,6 +49,8 @@ impl Connection {
 
 impl Fetch<'_> {
     /// The next row; `None` once all of them have come.
+    ///
+    /// Dropped half way, the next call goes on with the same row; nothing is skipped.
     ///
     /// # Errors
     /// `Transient` if the answer breaks off, or nothing comes for as long as a statement may take;

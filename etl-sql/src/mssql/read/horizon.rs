@@ -70,6 +70,8 @@ pub const LISTS: &str =
 
 /// The horizon of rowversions. Ask outside of any transaction, and read afterwards.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection; a server that does not know the function says so.
 pub async fn versions(connection: &mut Connection) -> Result<Horizon> {
@@ -87,6 +89,8 @@ pub async fn versions(connection: &mut Connection) -> Result<Horizon> {
 }
 
 /// The horizon of a time that the server sets. Ask outside of any transaction, and read afterwards.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// `Permission` to a login that may not see the transactions of others; of the connection.
@@ -108,6 +112,8 @@ pub async fn times(
 
 /// What is older than `lookback`, whoever sets the cursor.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn lookback(
@@ -123,6 +129,8 @@ pub async fn lookback(
 
 /// The server's clock, microseconds since 1970 UTC.
 ///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
+///
 /// # Errors
 /// Of the connection.
 pub async fn clock(connection: &mut Connection) -> Result<i64> {
@@ -130,6 +138,8 @@ pub async fn clock(connection: &mut Connection) -> Result<i64> {
 }
 
 /// Why this login cannot know the horizon of a time, if it cannot.
+///
+/// Dropped half way, it has changed nothing at the server; drop the connection too.
 ///
 /// # Errors
 /// Of the connection.

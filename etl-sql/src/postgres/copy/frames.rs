@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use etl_core::error::{Error, Result};
 
+const BEHIND: &str = "bytes behind its end mark";
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// Finds the rows of a binary COPY in bytes that arrive in pieces of any size.
@@ -82,8 +83,10 @@ impl Frames {
     /// # Errors
     /// `Transient` if the rows were cut short.
     pub fn finish(&self) -> Result<()> {
-        if self.state == State::Ended && self.used == self.buffer.len() {
-            return Ok(());
+        match self.state {
+            State::Ended if self.used == self.buffer.len() => return Ok(()),
+            State::Ended => return Err(garbled(BEHIND)),
+            State::Header | State::Rows => {}
         }
         Err(Error::transient("the rows ended before the server's end mark: they are incomplete"))
     }
@@ -113,7 +116,7 @@ impl Frames {
             return Ok(false);
         };
         if self.state == State::Ended {
-            return Err(garbled("bytes behind its end mark"));
+            return Err(garbled(BEHIND));
         }
         let count = i16::from_be_bytes(*count);
         let mut at = self.used + 2;

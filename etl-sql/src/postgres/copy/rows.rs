@@ -280,7 +280,10 @@ impl Builder {
                 let days = i32::from_be_bytes(int(bytes).ok_or(Why::Garbled)?);
                 builder.append_value(date(days)?);
             }
-            Self::Time(builder) => builder.append_value(time(long()?)?),
+            Self::Time(builder) => match long()? {
+                ..0 => return Err(Why::Garbled),
+                micros => builder.append_value(time(micros)?),
+            },
             Self::Timestamp(builder) => builder.append_value(timestamp(long()?)?),
         }
         Ok(())

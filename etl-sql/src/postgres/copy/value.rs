@@ -109,6 +109,7 @@ pub(super) fn timestamp(micros: i64) -> Result<i64, Special> {
     }
 }
 
+/// Microseconds since midnight, which are never negative.
 pub(super) fn time(micros: i64) -> Result<i64, Special> {
     if micros >= DAY_MICROS { Err(Special::EndOfDay) } else { Ok(micros) }
 }
@@ -129,7 +130,10 @@ pub fn timestamp_text(micros: i64) -> Option<String> {
 #[must_use]
 pub fn timestamp_micros(text: &str) -> Option<i64> {
     let instant = DateTime::parse_from_rfc3339(text).ok()?;
-    (instant.timestamp_subsec_nanos() % 1_000 == 0).then(|| instant.timestamp_micros())
+    // Chrono reads the year 0 as well.
+    let micros = instant.timestamp_micros();
+    let exact = instant.timestamp_subsec_nanos() % 1_000 == 0;
+    (exact && timestamp_text(micros).is_some()).then_some(micros)
 }
 
 /// A cursor's value as it arrives, in microseconds since 1970; `None` if it is infinite or outside
@@ -190,6 +194,7 @@ mod tests {
         assert_eq!(timestamp_micros("2024-01-01T02:00:00+02:00"), Some(1_704_067_200_000_000));
         assert_eq!(timestamp_micros("2024-01-01T02:00:00.0000001Z"), None);
         assert_eq!(timestamp_micros("yesterday"), None);
+        assert_eq!(timestamp_micros("0000-12-31T23:59:59.000000Z"), None);
         assert_eq!(timestamp_text(i64::MAX), None);
     }
 }

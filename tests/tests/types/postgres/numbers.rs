@@ -178,10 +178,9 @@ pub(super) const CASES: &[Case] = &[
     declared("money", "decimal(10,2)", Shape::Number, &[no("'12.34'", "would lose")]),
     case("oid", Shape::Text, &[no("1", "v: text")]),
     declared("oid", "text", Shape::Text, &[is("0", "0"), is("4294967295", "4294967295")]),
-    declared(
+    case(
         "xid8",
-        "text",
-        Shape::Text,
+        Shape::Number,
         &[is("'0'", "0"), is("'18446744073709551615'", "18446744073709551615")],
     ),
     declared("xid", "text", Shape::Text, &[is("'4294967295'", "4294967295")]),
