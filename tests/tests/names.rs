@@ -2,6 +2,7 @@
 
 mod chain; // a table of 30 such columns, through every pair of databases and back
 mod each; // 64 names, each as column and as table, on every database
+mod file; // the real program, whose file has such names
 mod refusals; // names that a database has no room for, or takes for one
 
 /// Names that every database can have, each trouble for somebody who forgets to quote.

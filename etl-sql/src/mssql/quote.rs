@@ -83,10 +83,13 @@ pub fn identity(name: &str) -> String {
     name.trim_end_matches(' ').to_lowercase()
 }
 
-/// Most databases of SQL Server ignore case; whether one does is not known before it is asked.
+/// Most databases of SQL Server ignore case; whether one does is not known before it is asked. All
+/// ignore blanks at the end.
 impl From<TableName> for ObjectName {
     fn from(name: TableName) -> Self {
-        Self { schema: Some(name.schema), table: name.table, ignores_case: true }
+        let trimmed = |name: String| name.trim_end_matches(' ').to_owned();
+        let (schema, table) = (trimmed(name.schema), trimmed(name.table));
+        Self { schema: Some(schema), table, ignores_case: true }
     }
 }
 
