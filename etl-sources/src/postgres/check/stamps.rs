@@ -134,7 +134,7 @@ pub(super) fn remedy(stream: &Stream, column: Column) -> String {
 }
 
 fn write(stream: &Stream, is: Column) -> Result<String> {
-    let name = TableName::parse(&stream.name)?;
+    let name = TableName::parse(stream.table())?;
     let (table, cursor) = (name.quoted()?, &stream.config.cursor.column);
     let column = quote::name(cursor)?;
     let own = format!("{}_{cursor}", name.table);
