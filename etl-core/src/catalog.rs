@@ -57,7 +57,7 @@ pub trait Catalog: Send + Sync {
     /// Every table that a stream could be, also those that this login may not read: that a right
     /// is missing is for the stream to tell. In any order; without views, partitions of tables that
     /// are listed, and the server's own. Where a server hides what a login has no right on, that
-    /// is not there.
+    /// is not there. Dropped half way, it has changed nothing.
     ///
     /// # Errors
     /// As [`Source::schema`](crate::Source::schema).

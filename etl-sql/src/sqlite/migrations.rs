@@ -96,7 +96,8 @@ fn note(migration: &Migration) -> String {
     )
 }
 
-/// Brings the state tables to this version, in the transaction that is open.
+/// Brings the state tables to this version, in the transaction that is open: dropped half way, it goes
+/// with that.
 ///
 /// # Errors
 /// `Schema` if a migration was applied with another text; else as the file says.
@@ -120,7 +121,8 @@ pub async fn apply(c: &mut SqliteConnection) -> Result<()> {
     Ok(())
 }
 
-/// Whether the state tables are of this version, or of a later one.
+/// Whether the state tables are of this version, or of a later one. Dropped half way, it has changed
+/// nothing.
 ///
 /// # Errors
 /// As the file says.
