@@ -19,7 +19,7 @@ def waits(function):
     if function["header"]["is_async"]:
         return True
     output = json.dumps(function["sig"]["output"] or {})
-    return '"Pin"' in output and '"Future"' in output
+    return bool(re.search(r'\bPin"', output) and re.search(r'\bFuture"', output))
 
 
 def owners(index):
