@@ -2,7 +2,7 @@
 
 use std::alloc::System;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,22 @@ const BYTES_PER_BYTE: usize = 2_000;
 const STACK: usize = 2 << 20;
 /// A stack that overflows ends the process and tells the thread's name: the seeds.
 const SEEDS_PER_THREAD: u64 = 1_000;
+
+/// Where code of this workspace panics from now on, the last time it did. The engine catches panics of
+/// what it carries, so that those of our own would hide behind the driver's.
+pub(crate) fn watch_for_our_panics() -> Arc<Mutex<Option<String>>> {
+    let ours = Arc::new(Mutex::new(None));
+    let noted = Arc::clone(&ours);
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let place = info.location().map(|at| (at.file().to_owned(), at.line()));
+        if let Some((file, line)) = place.filter(|(file, _)| file.starts_with("etl-")) {
+            *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{file}:{line}"));
+        }
+        before(info);
+    }));
+    ours
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect(variable))

@@ -51,12 +51,11 @@ fn no_filter_does_harm() {
 #[test]
 fn no_position_does_harm() {
     let valid = lines(POSITIONS);
-    survives(
-        "position",
-        15_000,
-        move |rng| mutate::text(rng, &valid, mutate::JSON),
-        targets::position,
-    );
+    let make = move |rng: &mut Rng| match rng.bool() {
+        true => mutate::json(rng, &valid),
+        false => mutate::text(rng, &valid, mutate::JSON),
+    };
+    survives("position", 15_000, make, targets::position);
 }
 
 #[test]
@@ -67,14 +66,18 @@ fn no_pipeline_file_does_harm() {
 
 #[test]
 fn no_answer_of_a_sql_server_does_harm() {
+    let ours = harness::watch_for_our_panics();
     let recorded = tds::Recorded::new();
     let (ended, panicked) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (ends, panics) = (Arc::clone(&ended), Arc::clone(&panicked));
     let target = move |seed: &[u8]| {
         let mut rng = Rng::with_seed(u64::from_be_bytes(seed.try_into().unwrap()));
         let Some(error) = recorded.run_changed(&mut rng).error else { return };
+        if let Some(place) = ours.lock().unwrap().take() {
+            panic!("our code panicked, which the engine caught: {place}");
+        }
         ends.fetch_add(1, Ordering::Relaxed);
-        // The driver's panics end a run as any error does; none comes out of it.
+        // A panic of the driver ends a run as any error does.
         let panicked = error.class() == Class::Internal && error.to_string().contains("panicked");
         panics.fetch_add(u32::from(panicked), Ordering::Relaxed);
     };

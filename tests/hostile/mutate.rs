@@ -1,6 +1,7 @@
 //! Changes to valid inputs.
 
 use fastrand::Rng;
+use serde_json::Value;
 
 /// Words of a filter.
 pub(crate) const SQL: &[&str] = &[
@@ -174,6 +175,43 @@ pub(crate) fn text(rng: &mut Rng, valid: &[Vec<u8>], words: &[&str]) -> Vec<u8> 
         }
     }
     input
+}
+
+/// A changed one of `valid`, still JSON: other values, or those of another.
+pub(crate) fn json(rng: &mut Rng, valid: &[Vec<u8>]) -> Vec<u8> {
+    let read = |text: &Vec<u8>| serde_json::from_slice::<Value>(text).unwrap();
+    let mut whole = read(rng.choice(valid).unwrap());
+    let other = read(rng.choice(valid).unwrap());
+    for _ in 0..rng.usize(1..=3) {
+        let word = *rng.choice(JSON).unwrap();
+        let word = serde_json::from_str(word).unwrap_or_else(|_| Value::from(word));
+        *somewhere(rng, &mut whole) = if rng.bool() { word } else { part(rng, &other) };
+    }
+    whole.to_string().into_bytes()
+}
+
+/// A place in a value: mostly a leaf.
+fn somewhere<'a>(rng: &mut Rng, whole: &'a mut Value) -> &'a mut Value {
+    let count = match &*whole {
+        Value::Object(map) => map.len(),
+        Value::Array(list) => list.len(),
+        _ => 0,
+    };
+    if count == 0 || rng.u8(..16) == 0 {
+        return whole;
+    }
+    let place = rng.usize(..count);
+    match whole {
+        Value::Object(map) => somewhere(rng, map.values_mut().nth(place).unwrap()),
+        Value::Array(list) => somewhere(rng, &mut list[place]),
+        leaf => leaf,
+    }
+}
+
+/// A value of a position.
+fn part(rng: &mut Rng, whole: &Value) -> Value {
+    let parts: Vec<_> = whole.as_object().unwrap().values().collect();
+    (*rng.choice(&parts).unwrap()).clone()
 }
 
 /// One change that needs no words.

@@ -98,7 +98,7 @@ pub(crate) enum Then {
 }
 
 /// A client that has understood an answer asks on within this time.
-const SOON: Duration = Duration::from_millis(50);
+const SOON: Duration = Duration::from_millis(20);
 
 /// Says what was recorded until the lie, for a while, on a port of its own.
 pub(crate) struct Liar {

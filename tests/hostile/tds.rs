@@ -64,6 +64,8 @@ fn run(source: u16, target: u16, password: &str) -> Finished {
     let options = PipelineOptions {
         retry: RetryPolicy { base: wait, cap: wait, tries: 2 },
         lease_ttl: Duration::from_secs(2),
+        // A changed answer may tell of a lease that somebody else holds, which is waited out.
+        deadline: Some(Duration::from_millis(500)),
         ..PipelineOptions::default()
     };
     let mut pipeline =

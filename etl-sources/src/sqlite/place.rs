@@ -77,6 +77,12 @@ impl Place {
                 place.v
             )));
         }
+        if place.low > place.h && place.h.is_some() {
+            return Err(Error::config(format!(
+                "the stored position {position} begins (low) above its horizon (h), which no sweep \
+                 leaves behind: run with --full-refresh, or set another with `state set`"
+            )));
+        }
         Ok(place)
     }
 
@@ -136,6 +142,7 @@ mod tests {
         assert!(KeyPart::bytes("0é").is_err());
         let newer = Position::from_text(r#"{"v":2,"low":null,"h":null,"high":null,"scan":null}"#);
         assert!(Place::of(Some(&newer.unwrap())).is_err());
+        assert!(Place::of(Some(&self::place(2, 1).position().unwrap())).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use arrow::datatypes::DataType;
 use tiberius::ColumnData;
 use tiberius::numeric::Numeric;
 
-use super::mark::{Mark, ticks_of_datetime};
+use super::mark::{LAST_TICK, Mark, TICKS_PER_DAY, ticks_of_datetime};
 use super::types::Wire;
 use super::value::{is_null, small, ticks, time_ticks};
 
@@ -130,12 +130,18 @@ impl Builder {
                 to.append_value(value.as_bytes()).map_err(|_| Why::Type)?;
             }
             (Self::Date(to), Wire::Date, ColumnData::Date(Some(value))) => {
+                if i64::from(value.days()) > LAST_TICK / TICKS_PER_DAY {
+                    return Err(Why::Type);
+                }
                 let days = i32::try_from(value.days()).map_err(|_| Why::Type)?;
                 to.append_value(days - EPOCH_DAYS);
             }
             // A seventh digit is there only if it was declared away.
             (Self::Time(to), Wire::Time(_), ColumnData::Time(Some(value))) => {
-                to.append_value(time_ticks(*value) / 10);
+                match time_ticks(*value) {
+                    TICKS_PER_DAY.. => return Err(Why::Type),
+                    ticks => to.append_value(ticks / 10),
+                }
             }
             (Self::Timestamp(to), wire, cell) => to.append_value(instant(wire, cell)?),
             _ => return Err(Why::Type),
@@ -186,13 +192,16 @@ fn instant(wire: Wire, cell: &ColumnData<'static>) -> Result<i64, Why> {
         (Wire::SmallDateTime, ColumnData::SmallDateTime(Some(at))) => small(*at),
         _ => return Err(Why::Type),
     };
+    if !(0..=LAST_TICK).contains(&ticks) {
+        return Err(Why::Type);
+    }
     Mark::Instant(ticks).unix_micros().ok_or(Why::Type)
 }
 
 /// The milliseconds that the server shows of a `datetime`: .000, .003, .007.
 fn shown(days: i32, fragments: u32) -> i64 {
     let millis = (i64::from(fragments) * 10 + 1) / 3;
-    ticks_of_datetime(days, 0) + millis * 10_000
+    ticks_of_datetime(days, 0).saturating_add(millis * 10_000)
 }
 
 /// The unscaled number at another scale.
@@ -235,6 +244,28 @@ mod tests {
         assert!(matches!(append(ColumnData::DateTime(None), false), Err(Why::Null)));
         let other = tiberius::time::DateTime::new(0, 0);
         assert!(matches!(append(ColumnData::DateTime(Some(other)), true), Err(Why::Type)));
+    }
+
+    /// The wire has room for more than the types hold.
+    #[test]
+    fn a_time_that_no_server_has_is_refused() {
+        use tiberius::time::{Date, DateTime, DateTime2, Time};
+        let append = |wire: Wire, cell| Builder::new(&wire.arrow()).append(wire, Some(&cell), true);
+        for days in [i32::MIN, i32::MAX, -693_596, 2_958_464] {
+            let cell = ColumnData::DateTime(Some(DateTime::new(days, 0)));
+            assert!(matches!(append(Wire::DateTime, cell), Err(Why::Type)), "{days}");
+        }
+        let (last, beyond) = (Date::new(3_652_058), Date::new(3_652_059));
+        assert!(append(Wire::Date, ColumnData::Date(Some(last))).is_ok());
+        assert!(matches!(append(Wire::Date, ColumnData::Date(Some(beyond))), Err(Why::Type)));
+        let midnight = Time::new(0, 7);
+        let at = |date| ColumnData::DateTime2(Some(DateTime2::new(date, midnight)));
+        assert!(append(Wire::DateTime2(6), at(last)).is_ok());
+        assert!(matches!(append(Wire::DateTime2(6), at(beyond)), Err(Why::Type)));
+        for (increments, scale) in [(86_400, 0), (864_000_000_000, 7), (u64::MAX, 0)] {
+            let cell = ColumnData::Time(Some(Time::new(increments, scale)));
+            assert!(matches!(append(Wire::Time(6), cell), Err(Why::Type)), "{increments}");
+        }
     }
 
     #[test]

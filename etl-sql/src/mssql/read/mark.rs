@@ -8,13 +8,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// 100 ns are the finest step of any time in SQL Server.
 pub const TICKS_PER_SECOND: i64 = 10_000_000;
-const TICKS_PER_DAY: i64 = 86_400 * TICKS_PER_SECOND;
+pub(super) const TICKS_PER_DAY: i64 = 86_400 * TICKS_PER_SECOND;
 /// From 0001-01-01 to 1970-01-01.
 const EPOCH_DAYS: i64 = 719_162;
 /// From 0001-01-01 to 1900-01-01, where `datetime` begins to count.
 const DAYS_TO_1900: i64 = 693_595;
 /// From 0001-01-01 to 10000-01-01.
-const LAST_TICK: i64 = 3_652_059 * TICKS_PER_DAY - 1;
+pub(super) const LAST_TICK: i64 = 3_652_059 * TICKS_PER_DAY - 1;
 
 /// A value of a cursor column. Marks of one stream are all of one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,7 +127,7 @@ impl Cursor {
         Ok(match (self, mark) {
             (Self::Version, Mark::Version(_)) => format!("CONVERT(binary(8), {mark})"),
             (Self::DateTime2(digits, to_utc), Mark::Instant(ticks)) => {
-                let text = instant_text(ticks - to_utc, digits).ok_or_else(other)?;
+                let text = instant_text(ticks.saturating_sub(to_utc), digits).ok_or_else(other)?;
                 format!("CONVERT(datetime2({digits}), '{text}', 126)")
             }
             (Self::DateTimeOffset(digits), Mark::Instant(ticks)) => {
@@ -135,7 +135,7 @@ impl Cursor {
                 format!("CONVERT(datetimeoffset({digits}), '{text}+00:00', 126)")
             }
             (Self::DateTime(to_utc), Mark::Instant(ticks)) => {
-                let text = datetime_text(ticks - to_utc).ok_or_else(other)?;
+                let text = datetime_text(ticks.saturating_sub(to_utc)).ok_or_else(other)?;
                 format!("CONVERT(datetime, CONVERT(datetime2(3), '{text}', 126))")
             }
             _ => return Err(other()),
@@ -143,10 +143,11 @@ impl Cursor {
     }
 }
 
-/// The time of so many days since 0001-01-01 and 100 ns since midnight.
+/// The time of so many days since 0001-01-01 and 100 ns since midnight; what a server of these types
+/// never says may be far beyond [`LAST_TICK`].
 #[must_use]
 pub(super) fn ticks_of(days: i64, since_midnight: i64) -> i64 {
-    days * TICKS_PER_DAY + since_midnight
+    days.saturating_mul(TICKS_PER_DAY).saturating_add(since_midnight)
 }
 
 /// The time of a `datetime`: days since 1900 and three-hundredths of a second.

@@ -62,14 +62,15 @@ pub(super) fn mark(cell: &ColumnData<'_>, cursor: Cursor) -> Option<Mark> {
             Mark::Version(u64::from_be_bytes(bytes.as_ref().try_into().ok()?))
         }
         (Cursor::DateTime2(_, to_utc), ColumnData::DateTime2(Some(at))) => {
-            Mark::Instant(ticks(*at) + to_utc)
+            Mark::Instant(ticks(*at).saturating_add(to_utc))
         }
         // The wire has the instant in UTC, and beside it the offset to show.
         (Cursor::DateTimeOffset(_), ColumnData::DateTimeOffset(Some(at))) => {
             Mark::Instant(ticks(at.datetime2()))
         }
         (Cursor::DateTime(to_utc), ColumnData::DateTime(Some(at))) => {
-            Mark::Instant(ticks_of_datetime(at.days(), at.seconds_fragments()) + to_utc)
+            let local = ticks_of_datetime(at.days(), at.seconds_fragments());
+            Mark::Instant(local.saturating_add(to_utc))
         }
         _ => return None,
     })
