@@ -77,10 +77,11 @@ impl Place {
                 place.v
             )));
         }
-        if place.low > place.h && place.h.is_some() {
+        // Nothing is below a horizon that there is not, and none goes back.
+        if place.low > place.h {
             return Err(Error::config(format!(
-                "the stored position {position} begins (low) above its horizon (h), which no sweep \
-                 leaves behind: run with --full-refresh, or set another with `state set`"
+                "the stored position {position} begins (low) above its horizon (h), which no \
+                 sweep leaves behind: run with --full-refresh, or set another with `state set`"
             )));
         }
         Ok(place)
