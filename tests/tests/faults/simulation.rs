@@ -6,7 +6,7 @@ use etl_core::testing::simulation::{Defect, simulate, simulate_with};
 use etl_tests::torture::{Recorder, size};
 
 /// Each planted defect, in words, and in how many worlds it shows at the latest.
-const DEFECTS: [(&str, Defect, u64); 10] = [
+const DEFECTS: [(&str, Defect, u64); 9] = [
     ("a horizon (naive watermark)", Defect::Source(SourceDefect::NaiveWatermark), 20),
     (
         "one horizon for all pages of a sweep",
@@ -20,11 +20,6 @@ const DEFECTS: [(&str, Defect, u64); 10] = [
     ("the fence of a resent batch (blind resend)", Defect::Sink(SinkDefect::BlindResend), 300),
     ("the sequence in the fence", Defect::Sink(SinkDefect::NoSequence), 100),
     ("the run in the fence", Defect::Sink(SinkDefect::NoRun), 300),
-    (
-        "the position in the look after an unknown outcome",
-        Defect::Sink(SinkDefect::NoPosition),
-        600,
-    ),
 ];
 
 /// Bounded here, since the engine's own tests run a thousand worlds.
