@@ -139,7 +139,7 @@ impl Connect {
     ///
     /// # Errors
     /// `Transient` if no answer comes in time, and the request's own.
-    pub async fn in_time<T>(
+    pub(crate) async fn in_time<T>(
         &self,
         request: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T> {
