@@ -22,11 +22,13 @@ fn mark(kind: &str) -> String {
     mark.to_owned()
 }
 
+type Around = fn(Box<dyn Sink>) -> Box<dyn Sink>;
+
 /// What is taken out.
 #[derive(Clone, Default)]
 struct Variant {
     rewrite: Option<Rewrite>,
-    around: Option<fn(Box<dyn Sink>) -> Box<dyn Sink>>,
+    around: Option<Around>,
 }
 
 /// Loads in batches of one row; every second commit is cut, in turn before, during and after it.
@@ -82,7 +84,7 @@ async fn commits_are_cut(kind: &str, name: &str, clause: &str) {
     let tally = record.control(clause.trim());
     cut(&lane, kind, 1, &Variant { rewrite, ..Variant::default() }, &tally).await;
     let tally = record.control("the fence of a batch that is sent again (blind resend)");
-    let around = Some(broken::resends_blindly as fn(Box<dyn Sink>) -> Box<dyn Sink>);
+    let around = Some(broken::resends_blindly as Around);
     cut(&lane, kind, 1, &Variant { around, ..Variant::default() }, &tally).await;
     record.end();
 }
