@@ -10,3 +10,5 @@ pub mod postgres_proxy;
 pub mod proxy;
 pub mod skips;
 pub mod tds;
+pub mod torture;
+pub mod wire;
