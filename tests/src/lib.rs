@@ -10,3 +10,4 @@ pub mod postgres_proxy;
 pub mod proxy;
 pub mod skips;
 pub mod tds;
+pub mod tls;
