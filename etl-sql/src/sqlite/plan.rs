@@ -11,7 +11,7 @@ use crate::sqlite::{quote, types};
 /// The declared type of the column in which rows are marked.
 const MARK_TYPE: &str = "TIMESTAMPTZ_TEXT";
 
-/// The statements of `prepare` behind [`migrations::statements`], in order. Each may run on a file
+/// The statements of `prepare` behind [`super::migrations::statements`], in order. Each may run on a file
 /// that is prepared already.
 /// Rows that leave are marked in the column `mark`, if there is one.
 ///
