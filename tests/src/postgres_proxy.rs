@@ -49,10 +49,10 @@ pub enum Place {
     Text(String),
     /// The end of the data of a COPY.
     CopyEnd,
-    /// A COMMIT, which does not reach the server.
-    Commit,
-    /// A COMMIT, after the server carried it out.
-    Committed,
+    /// The COMMIT of a transaction in which this text is sent; it does not reach the server.
+    Commit(String),
+    /// The same, after the server carried it out.
+    Committed(String),
 }
 
 /// A proxy on a port of its own; it ends with the process.
@@ -110,22 +110,24 @@ impl Proxy {
 }
 
 impl Shared {
-    /// Whether an error is to come in the place of the answer to this message.
-    fn refuses(&self, sent: &[u8]) -> bool {
+    /// Whether an error is to come in the place of the answer to this message, the last one of
+    /// what this transaction sent.
+    fn refuses(&self, sent: &[u8], transaction: &[u8]) -> bool {
         let Some(Refusal { at, nth, .. }) = &self.rules.refuse else { return false };
         let here = match at {
             Place::Login => sent.is_empty(),
             Place::Text(text) => find(sent, text.as_bytes()).is_some(),
             Place::CopyEnd => sent.first() == Some(&b'c'),
-            Place::Commit | Place::Committed => {
-                sent.first() == Some(&b'Q') && find(sent, b"COMMIT\0").is_some()
+            Place::Commit(text) | Place::Committed(text) => {
+                is_commit(sent) && find(transaction, text.as_bytes()).is_some()
             }
         };
         here && self.reached.fetch_add(1, Ordering::SeqCst) + 1 == *nth
     }
 
     fn refuses_after(&self) -> bool {
-        self.rules.refuse.as_ref().is_some_and(|refusal| refusal.at == Place::Committed)
+        let at = self.rules.refuse.as_ref().map(|refusal| &refusal.at);
+        matches!(at, Some(Place::Committed(_)))
     }
 
     /// Sends the error; after a fatal one nothing more comes, after another nothing but the word
@@ -157,7 +159,7 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
     client.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let startup = packet(&mut from_client, 0).await?;
-    if shared.refuses(&[]) {
+    if shared.refuses(&[], &[]) {
         return shared.refuse(&mut from_client, &mut to_client).await;
     }
     let (mut readers, mut writers) = (Vec::new(), Vec::new());
@@ -204,24 +206,30 @@ async fn requests(
     servers: &mut [OwnedWriteHalf],
     On { current, losing, refusing, shared }: On<'_>,
 ) -> io::Result<()> {
-    let mut marked = false;
+    // The SQL of the transaction at work.
+    let mut transaction = Vec::new();
     loop {
         let mut sent = packet(client, 1).await?;
         if let Some(text) = &shared.rules.blank {
             blank(&mut sent, text.as_bytes());
         }
-        let lose = shared.rules.lose_commit_of.as_ref();
-        marked |= lose.is_some_and(|(text, _)| find(&sent, text.as_bytes()).is_some());
-        if marked && sent[0] == b'Q' && find(&sent, b"COMMIT\0").is_some() {
-            marked = false;
-            let nth = shared.seen.fetch_add(1, Ordering::SeqCst) + 1;
-            losing.store(lose.is_some_and(|(_, wanted)| *wanted == nth), Ordering::SeqCst);
+        if matches!(sent[0], b'P' | b'Q') {
+            transaction.extend_from_slice(&sent);
         }
-        if shared.refuses(&sent) {
+        if shared.refuses(&sent, &transaction) {
             refusing.store(true, Ordering::SeqCst);
             if !shared.refuses_after() {
                 return Ok(());
             }
+        }
+        if is_commit(&sent) {
+            if let Some((text, wanted)) = &shared.rules.lose_commit_of
+                && find(&transaction, text.as_bytes()).is_some()
+            {
+                let nth = shared.seen.fetch_add(1, Ordering::SeqCst) + 1;
+                losing.store(*wanted == nth, Ordering::SeqCst);
+            }
+            transaction.clear();
         }
         servers[current.load(Ordering::SeqCst)].write_all(&sent).await?;
     }
@@ -260,6 +268,10 @@ async fn packet(from: &mut OwnedReadHalf, kind: usize) -> io::Result<Vec<u8>> {
     packet.resize(kind + length, 0);
     from.read_exact(&mut packet[kind + 4..]).await?;
     Ok(packet)
+}
+
+fn is_commit(message: &[u8]) -> bool {
+    message.first() == Some(&b'Q') && find(message, b"COMMIT\0").is_some()
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
