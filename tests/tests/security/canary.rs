@@ -83,7 +83,7 @@ fn inside() -> Vec<Case> {
 }
 
 /// URLs that are refused, or lead nowhere, or to servers that refuse.
-async fn all_cases(double: &tds::Handle, database: &Database, role: &str) -> Vec<Case> {
+fn all_cases(double: &tds::Handle, database: &Database, role: &str) -> Vec<Case> {
     let raw = CANARY;
     let safe = encoded(CANARY);
     let postgres = database.url_as(&format!("{role}:{safe}"));
@@ -167,7 +167,7 @@ async fn no_password_is_in_any_output_in_any_spelling_whatever_fails() {
     let double = tds::Server::start(options).unwrap();
     let database = Database::new().await;
     let role = database.role(&CANARY.replace('\'', "''")).await;
-    let cases = all_cases(&double, &database, &role).await;
+    let cases = all_cases(&double, &database, &role);
     // They mostly wait for each other's servers.
     let looked = futures::stream::iter(cases)
         .map(|case| tokio::task::spawn_blocking(move || look_for_passwords(&case)))

@@ -26,7 +26,7 @@ fn spellings(secret: &str) -> Vec<Vec<u8>> {
         all.extend(base64_inside(bytes));
     }
     let json = serde_json::Value::from(secret).to_string();
-    all.push(json[1..json.len() - 1].as_bytes().to_vec());
+    all.push(json.as_bytes()[1..json.len() - 1].to_vec());
     all.extend([utf16, big]);
     all
 }
