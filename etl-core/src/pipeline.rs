@@ -209,7 +209,11 @@ impl Pipeline {
         let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
         let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
         if !run.locked_out {
-            self.finish(&run.report).await;
+            // Nor does a panic here hide how the run ended.
+            let finishing = AssertUnwindSafe(self.finish(&run.report)).catch_unwind().await;
+            if finishing.is_err() {
+                tracing::warn!("the run's ledger row was not written: a part panicked; see stderr");
+            }
         }
         self.metrics.finished(&run.report);
         let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);

@@ -1,8 +1,10 @@
 //! What one fenced transaction of a sink makes durable, and where it leaves the checkpoint.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+use etl_core::Progress;
 use etl_core::connector::Mode;
 use etl_core::sink::{Checkpoint, Fence, Phase};
-use etl_core::{Batch, Error, Position, Progress};
+use etl_core::{Batch, Error, Position};
 
 /// One transaction, beside its rows.
 #[derive(Clone, Copy)]
@@ -30,6 +32,7 @@ impl<'a> Step<'a> {
     }
 
     /// What was read for it.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn progress(self) -> Progress {
         match self {
             Self::Write(batch) | Self::Load(batch) => batch.progress,
@@ -57,6 +60,7 @@ impl<'a> Step<'a> {
     }
 
     /// Whether the stage must be emptied first: it holds another load, or one that was applied.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn begins(self, found: &Checkpoint, fence: &Fence) -> bool {
         self.generation(fence)
             .is_some_and(|generation| found.generation != generation || found.phase == Phase::Idle)

@@ -3,6 +3,7 @@
 //! Sources, sinks and `mssql-init` share it. Each database is a cargo feature and a folder with
 //! the same file names.
 
+#[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
 pub mod migration;
 #[cfg(feature = "mssql")]
 pub mod mssql;
@@ -12,4 +13,5 @@ mod parts;
 pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]
 pub mod stage;

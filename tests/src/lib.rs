@@ -11,3 +11,5 @@ pub mod proxy;
 pub mod skips;
 pub mod tds;
 pub mod tls;
+pub mod torture;
+pub mod wire;

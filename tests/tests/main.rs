@@ -7,6 +7,7 @@ mod bad_input; // refused before anything is written, with what to change, over 
 mod deploy; // manifests, dashboards, rules: reviewed, and the review tried on planted faults
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
 mod errors; // every error number at every place: tried again, or once
+mod faults; // any plug, pulled at any instant; scripts/torture runs it at length
 mod job; // the real program, from its command line to its exit code
 mod matrix; // any source with any sink, by content
 mod mssql; // the SQL Server sink keeps the contract, on whatever server this run has

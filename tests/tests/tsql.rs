@@ -107,7 +107,7 @@ fn targets() -> BTreeMap<&'static str, Arc<Target>> {
                 "dbo.ids",
                 &["id"],
                 vec![Field::new("id", DataType::Int64, false)],
-                json!({ "on_filter_exit": "soft_delete", "soft_delete": { "column": "gone ]at" } }),
+                json!({ "on_filter_exit": "soft_delete", "soft_delete": { "column": "gone at" } }),
             ),
         ),
         (

@@ -1,5 +1,6 @@
 //! The source: what the engine calls.
 
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ pub struct PostgresSource {
     pub(super) stream: Stream,
     pub(super) table: TableName,
     predicate: Option<Predicate>,
-    /// How long nothing may be heard before the server is asked.
+    /// How long nothing may be heard: before rows come that is an error, while they come the
+    /// server is asked.
     pub(super) silence: Duration,
     /// What [`Source::schema`] said last; a read of something else is refused.
     plan: Mutex<Option<Arc<Plan>>>,
@@ -56,8 +58,9 @@ impl PostgresSource {
         })
     }
 
-    /// How long the server may say nothing, while rows are awaited, before it is asked on another
-    /// connection whether it is still at work; a minute unless set here.
+    /// How long the server may say nothing; a minute unless set here. While rows are awaited it is
+    /// then asked on another connection whether it is still at work. Whatever comes before them is
+    /// small, so there silence is an error.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
@@ -131,6 +134,14 @@ impl PostgresSource {
             .await
             .map(drop)
             .map_err(|error| failed(&doing, error))
+    }
+
+    /// The driver waits for a server without end, also for one that is gone.
+    async fn heard<T>(&self, asking: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::time::timeout(self.silence, Box::pin(asking)).await.unwrap_or_else(|_| {
+            let silence = self.silence;
+            Err(Error::transient(format!("{}: no answer within {silence:?}", self.connect.place())))
+        })
     }
 
     async fn look(&self) -> Result<StreamSchema> {
@@ -212,7 +223,7 @@ fn open_transactions(seen: &xid8::Seen) -> Finding {
 #[async_trait]
 impl Source for PostgresSource {
     async fn schema(&self) -> Result<StreamSchema> {
-        self.look().await.context(|| self.stream.full_name())
+        self.heard(self.look()).await.context(|| self.stream.full_name())
     }
 
     async fn read(
@@ -220,7 +231,7 @@ impl Source for PostgresSource {
         after: Option<Position>,
         limits: BatchLimits,
     ) -> Result<BoxStream<'static, Result<Batch>>> {
-        sweep::begin(self, after, limits).await.context(|| self.stream.full_name())
+        self.heard(sweep::begin(self, after, limits)).await.context(|| self.stream.full_name())
     }
 
     async fn committed(&self, _position: &Position) -> Result<()> {
@@ -229,7 +240,7 @@ impl Source for PostgresSource {
     }
 
     async fn check(&self) -> Result<Vec<Finding>> {
-        self.look_at_everything().await.context(|| self.stream.full_name())
+        self.heard(self.look_at_everything()).await.context(|| self.stream.full_name())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opening one connection.
 
 use std::fmt;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,12 +130,26 @@ impl Connect {
     /// TLS and for a database that does not exist.
     pub async fn open(&self) -> Result<PgConnection> {
         let mut connection = self.open_as_it_is().await?;
-        connection
-            .execute(SESSION)
-            .await
-            .map_err(|error| failed(&self.doing(), error))
-            .context(|| "setting the session up")?;
+        self.in_time(connection.execute(SESSION)).await.context(|| "setting the session up")?;
         Ok(connection)
+    }
+
+    /// Gives a request as long as a connection may take: for what is answered at once by a server
+    /// that is there at all.
+    ///
+    /// # Errors
+    /// `Transient` if no answer comes in time, and the request's own.
+    pub(crate) async fn in_time<T>(
+        &self,
+        request: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T> {
+        match tokio::time::timeout(self.timeout, request).await {
+            Ok(done) => done.map_err(|error| failed(&self.doing(), error)),
+            Err(_) => {
+                let late = format!("no answer within {:?}", self.timeout);
+                Err(Error::transient(late).context(self.doing()))
+            }
+        }
     }
 
     /// Opens a connection with the settings that the server has for this login.
@@ -148,13 +163,7 @@ impl Connect {
             Some(file) => self.options.clone().ssl_root_cert_from_pem(read_ca(file).await?),
             None => self.options.clone(),
         };
-        tokio::time::timeout(self.timeout, options.connect())
-            .await
-            .map_err(|_| {
-                let late = format!("no answer within {:?}", self.timeout);
-                Error::transient(late).context(self.doing())
-            })?
-            .map_err(|error| failed(&self.doing(), error))
+        self.in_time(options.connect()).await
     }
 
     fn doing(&self) -> String {

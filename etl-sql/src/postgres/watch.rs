@@ -50,14 +50,13 @@ impl Watched {
     pub async fn doing(&self) -> Result<Doing> {
         let asking = "asking after a session that fell silent";
         let mut connection = self.connect.open().await.context(|| asking)?;
-        let state: Option<(bool, bool)> = sqlx::query_as(
+        let state = sqlx::query_as(
             "SELECT state IS NOT DISTINCT FROM 'active', \
              wait_event IS NOT DISTINCT FROM 'ClientWrite' FROM pg_stat_activity WHERE pid = $1",
         )
         .bind(self.pid)
-        .fetch_optional(&mut connection)
-        .await
-        .map_err(|error| failed(asking, error))?;
+        .fetch_optional(&mut connection);
+        let state: Option<(bool, bool)> = self.connect.in_time(state).await.context(|| asking)?;
         match state {
             Some((true, false)) => Ok(Doing::Works),
             Some((true, true)) => Ok(Doing::WaitsForUs),

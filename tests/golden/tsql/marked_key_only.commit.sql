@@ -10,15 +10,15 @@ UPDATE [etl].[checkpoint]
    SET [position] = @position, [phase] = N'idle', [definition] = @definition, [sequence] = [sequence] + 1, [rows_total] = [rows_total] + @rows, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()), [updated_at] = SYSUTCDATETIME()
  WHERE [pipeline] = @pipeline AND [sequence] = @sequence AND [run_id] = @run_id;
 IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
-UPDATE t SET t.[gone ]]at] = SYSUTCDATETIME()
-  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0] WHERE s.[is_delete] = 1 AND t.[gone ]]at] IS NULL;
+UPDATE t SET t.[gone at] = SYSUTCDATETIME()
+  FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0] WHERE s.[is_delete] = 1 AND t.[gone at] IS NULL;
 SET @deleted = @@ROWCOUNT;
-UPDATE t SET t.[gone ]]at] = NULL
+UPDATE t SET t.[gone at] = NULL
   FROM [dbo].[ids] AS t INNER JOIN [#stage] AS s ON t.[id] = s.[c0]
  WHERE s.[is_delete] = 0 AND (
-      t.[gone ]]at] IS NOT NULL);
+      t.[gone at] IS NOT NULL);
 SET @updated = @@ROWCOUNT;
-INSERT INTO [dbo].[ids] ([id], [gone ]]at])
+INSERT INTO [dbo].[ids] ([id], [gone at])
 SELECT s.[c0], NULL FROM [#stage] AS s
  WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [dbo].[ids] AS t WHERE t.[id] = s.[c0]);
 SET @inserted = @@ROWCOUNT;

@@ -223,6 +223,11 @@ impl Handle {
         self.shared.faults.wait_held(name, limit)
     }
 
+    /// Sets the server's clock so many milliseconds ahead of this machine's, or behind it.
+    pub fn set_clock_ahead(&self, millis: i64) {
+        self.shared.engine.lock().clock_ahead = millis;
+    }
+
     /// What happened so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

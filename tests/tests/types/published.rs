@@ -20,7 +20,7 @@ const INTRODUCTION: &str = "\
 
 What each type of a source becomes in each target. This file is written by the code that maps
 (`ETL_UPDATE_GOLDEN=1 cargo test -p etl-tests published`), and the values beside it are those that
-`every_value_of_…_arrives_equal_or_is_refused_by_name` tries: each arrives equal, by the target's own
+`every_value_of_postgres_arrives_equal_or_is_refused_by_name` and its like try: each arrives equal, by the target's own
 text, or the run stops before anything of its batch is written and names the column.
 [measured/types.json](measured/types.json) has the counts.
 

@@ -72,6 +72,14 @@ async fn a_sink_that_panics_is_a_defect_in_the_ledger() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_while_the_ledger_is_written_does_not_hide_how_the_run_ended() {
+    let world = World::new(3, faults([(Method::Finish, When::Call(1), Fault::Panic)])).await;
+    let finished = world.run().await;
+    assert_eq!((finished.report.outcome, finished.exit_code()), (Outcome::Success, 0));
+    assert_eq!(world.keys(), [1, 2, 3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_not_let_in_does_not_knock_again() {
     let refuse = Fault::Refuse(Class::Permission);
     let world = World::new(3, faults([(Method::Open, When::Always, refuse)])).await;

@@ -11,6 +11,7 @@ use super::table::{Filter, RowId, TableData};
 use super::txn::{TempTables, Txn, Undo};
 use super::{ObjectId, SessionId};
 use crate::tds::error::{Reach, Result, SqlError};
+use crate::tds::types::datetime::now_by;
 use crate::tds::types::{Row, Value};
 
 /// The number of the error that means "wait for a lock, then run the statement again".
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pending_wait: Option<SessionId>,
     next_descriptor: u64,
     next_temp: i32,
+    /// How far the server's clock is ahead, milliseconds.
+    pub(crate) clock_ahead: i64,
     /// The last rowversion given out, by database; a rollback gives none back.
     rowversions: HashMap<i32, u64>,
 }
@@ -79,6 +82,7 @@ impl State {
             pending_wait: None,
             next_descriptor: 1,
             next_temp: -1,
+            clock_ahead: 0,
             rowversions: HashMap::new(),
         }
     }
@@ -206,7 +210,7 @@ impl State {
     pub(crate) fn begin(&mut self, session: SessionId) -> u64 {
         self.next_descriptor += 1;
         let descriptor = self.next_descriptor;
-        self.txns.insert(session, Txn::new(descriptor));
+        self.txns.insert(session, Txn::new(descriptor, now_by(self.clock_ahead)));
         descriptor
     }
 

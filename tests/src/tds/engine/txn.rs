@@ -39,12 +39,12 @@ pub(crate) struct Txn {
 }
 
 impl Txn {
-    pub(crate) fn new(descriptor: u64) -> Txn {
+    pub(crate) fn new(descriptor: u64, begun: (i32, u64)) -> Txn {
         Txn {
             descriptor,
             undo: Vec::new(),
             savepoints: Vec::new(),
-            begun: crate::tds::types::datetime::now(),
+            begun,
             first_rowversion: HashMap::new(),
         }
     }

@@ -68,14 +68,8 @@ pub(crate) struct Ctx<'a> {
 
 impl<'a> Ctx<'a> {
     pub(crate) fn new(state: &'a mut State, sess: &'a mut Session) -> Ctx<'a> {
-        Ctx {
-            state,
-            sess,
-            now: datetime::now(),
-            cache: HashMap::new(),
-            next_cache: 0,
-            changed: Vec::new(),
-        }
+        let now = datetime::now_by(state.clock_ahead);
+        Ctx { state, sess, now, cache: HashMap::new(), next_cache: 0, changed: Vec::new() }
     }
 
     pub(crate) fn new_cache(&mut self) -> usize {

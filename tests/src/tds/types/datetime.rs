@@ -368,8 +368,15 @@ pub(crate) fn part_of(part: Part, days: i32, ticks: u64, offset: i16) -> i64 {
 
 /// Now in UTC, days and ticks.
 pub(crate) fn now() -> (i32, u64) {
+    now_by(0)
+}
+
+/// The same by a clock that is so many milliseconds ahead, or behind.
+pub(crate) fn now_by(ahead: i64) -> (i32, u64) {
     let since =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let shift = std::time::Duration::from_millis(ahead.unsigned_abs());
+    let since = if ahead < 0 { since.saturating_sub(shift) } else { since + shift };
     let days = i32::try_from(since.as_secs() / 86_400).unwrap_or(0) + DAYS_1970;
     let ticks = since.as_secs() % 86_400 * SECOND + u64::from(since.subsec_nanos()) / 100;
     (days, ticks)
