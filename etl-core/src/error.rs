@@ -95,6 +95,14 @@ struct Inner {
     text: String,
     code: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    lasting: Option<Lasting>,
+}
+
+/// What an error is if it does not pass by itself.
+#[derive(Clone, Copy)]
+struct Lasting {
+    tries: u32,
+    class: Class,
 }
 
 macro_rules! constructors {
@@ -129,7 +137,7 @@ constructors! {
 impl Error {
     /// An error of `class`; `text` says what was being done and what to change.
     pub fn new(class: Class, text: impl Into<String>) -> Self {
-        Self(Box::new(Inner { class, text: text.into(), code: None, source: None }))
+        Self(Box::new(Inner { class, text: text.into(), code: None, source: None, lasting: None }))
     }
 
     /// The same error with its cause.
@@ -150,6 +158,32 @@ impl Error {
     #[must_use]
     pub fn context(mut self, context: impl fmt::Display) -> Self {
         self.0.text = format!("{context}: {}", self.0.text);
+        self
+    }
+
+    /// The same error, which is of `class` once it came at `tries` tries in a row: what a failover
+    /// brings for a moment and a wrong setting for ever.
+    #[must_use]
+    pub fn if_it_lasts(mut self, tries: u32, class: Class) -> Self {
+        self.0.lasting = Some(Lasting { tries, class });
+        self
+    }
+
+    /// Whether it is another error if it does not pass by itself; see [`Error::if_it_lasts`].
+    #[must_use]
+    pub fn may_last(&self) -> bool {
+        self.0.lasting.is_some()
+    }
+
+    /// The error that it is after it came at `tries` tries in a row.
+    #[must_use]
+    pub fn after(mut self, tries: u32) -> Self {
+        if self.0.lasting.is_some_and(|lasting| tries >= lasting.tries)
+            && let Some(lasting) = self.0.lasting.take()
+        {
+            self.0.class = lasting.class;
+            return self.context(format_args!("tried {tries} times"));
+        }
         self
     }
 

@@ -34,6 +34,8 @@ pub struct Retry<'a> {
     deadline: Option<Instant>,
     stop: &'a CancellationToken,
     failures: u32,
+    /// How many of the last failures in a row would be of another class if they lasted.
+    doubtful: u32,
 }
 
 impl<'a> Retry<'a> {
@@ -44,20 +46,22 @@ impl<'a> Retry<'a> {
         deadline: Option<Instant>,
         stop: &'a CancellationToken,
     ) -> Self {
-        Self { policy, deadline, stop, failures: 0 }
+        Self { policy, deadline, stop, failures: 0, doubtful: 0 }
     }
 
     /// It worked: the next failure is a first one again.
     pub fn reset(&mut self) {
-        self.failures = 0;
+        (self.failures, self.doubtful) = (0, 0);
     }
 
     /// Waits before the next try. Dropped half way, the try still counts.
     ///
     /// # Errors
-    /// Gives `error` back, with how often it was tried, if its class is not worth a retry, the
-    /// tries are used up, the deadline would pass, or the run was asked to stop.
+    /// Gives `error` back, with how often it was tried, if its class is not worth a retry, or not
+    /// any more, the tries are used up, the deadline would pass, or the run was asked to stop.
     pub async fn wait(&mut self, error: Error) -> Result<()> {
+        self.doubtful = if error.may_last() { self.doubtful + 1 } else { 0 };
+        let error = error.after(self.doubtful);
         if !error.class().is_retryable() {
             return Err(error);
         }

@@ -1,8 +1,11 @@
 //! Exit codes, after BSD `sysexits.h`, and which of several wins.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use etl_core::Class;
+
+use crate::report::safe;
 
 /// Done, or skipped because another run is at work.
 pub const DONE: u8 = 0;
@@ -37,8 +40,13 @@ pub fn worse(one: u8, other: u8) -> u8 {
 #[must_use]
 pub fn usage(error: &clap::Error) -> ExitCode {
     // Nobody left to read it is no reason for another exit code.
-    error.print().ok();
-    ExitCode::from(if error.use_stderr() { USAGE } else { DONE })
+    if !error.use_stderr() {
+        error.print().ok();
+        return ExitCode::from(DONE);
+    }
+    // It repeats arguments, whatever is in them.
+    write!(std::io::stderr().lock(), "{}", safe(&error.render().to_string())).ok();
+    ExitCode::from(USAGE)
 }
 
 #[cfg(test)]

@@ -64,6 +64,12 @@ pub fn safe(text: &str) -> String {
     out
 }
 
+/// A text whose further lines stand to the right, so that none of them is taken for a line of ours.
+#[must_use]
+pub fn within(text: &str) -> String {
+    text.replace('\n', "\n    ")
+}
+
 /// JSON text in which [`safe`]'s characters are escapes, as JSON has them.
 pub(crate) fn ascii_controls(json: &str) -> String {
     let mut out = String::with_capacity(json.len());

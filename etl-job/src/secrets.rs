@@ -9,18 +9,20 @@ const MASK: &str = "[secret]";
 /// Shorter values would be found inside ordinary words.
 const SHORTEST: usize = 4;
 
-/// Passwords that were in an example once, or that an attacker tries first.
+/// Passwords that were in an example once, or that an attacker tries first: their letters and
+/// digits, in lower case.
 const PLACEHOLDERS: &[&str] = &[
-    "change_me",
     "changeme",
-    "change-me",
-    "<password>",
-    "yourstrong@passw0rd",
-    "yourstrong!passw0rd",
-    "yourstrong(!)password",
+    "changeit",
+    "replaceme",
+    "placeholder",
+    "todo",
+    "yourstrongpassw0rd",
+    "yourstrongpassword",
     "yourpassword",
-    "your_password",
-    "p@ssw0rd",
+    "yourpasswordhere",
+    "passwordhere",
+    "pssw0rd",
     "passw0rd",
     "password",
     "password1",
@@ -39,12 +41,16 @@ const PLACEHOLDERS: &[&str] = &[
 
 static KNOWN: RwLock<BTreeSet<String>> = RwLock::new(BTreeSet::new());
 
-/// From now on [`redact`] hides `value`.
+/// From now on [`redact`] hides `value`, also as JSON and as a URL write it.
 pub fn remember(value: &str) {
     if value.chars().count() < SHORTEST {
         return;
     }
-    KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(value.to_owned());
+    let json = serde_json::Value::from(value).to_string();
+    let json = json.get(1..json.len() - 1).unwrap_or(value).to_owned();
+    let url: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    known.extend([value.to_owned(), json, url.replace('+', "%20"), url]);
 }
 
 /// `text` without any secret that was remembered.
@@ -89,11 +95,16 @@ pub fn passwords(key: &str, value: &str) -> Vec<String> {
     found
 }
 
-/// Whether it is a password that is in every example.
+/// Whether it is a password that is in every example: one of a list, `<anything>`, or one
+/// character again and again.
 #[must_use]
 pub fn is_placeholder(password: &str) -> bool {
     let password = password.trim().to_lowercase();
-    PLACEHOLDERS.contains(&password.as_str())
+    let letters: String = password.chars().filter(|c| c.is_alphanumeric()).collect();
+    let first = password.chars().next();
+    PLACEHOLDERS.contains(&letters.as_str())
+        || (password.starts_with('<') && password.ends_with('>'))
+        || (password.chars().count() >= 3 && password.chars().all(|c| Some(c) == first))
 }
 
 /// `secret` of `scheme://user:secret@host`, also where it was not encoded as it should be.
@@ -157,13 +168,28 @@ mod tests {
         assert_eq!(redact("a scheme://u:kr4k4toa@h b kr4k4toa"), "a [secret] b [secret]");
         remember("abc");
         assert_eq!(redact("abc"), "abc");
+        remember("kr4 \"k4\\toa");
+        for written in ["kr4 \"k4\\toa", r#"kr4 \"k4\\toa"#, "kr4+%22k4%5Ctoa", "kr4%20%22k4%5Ctoa"]
+        {
+            assert_eq!(redact(written), "[secret]", "{written}");
+        }
     }
 
     #[test]
     fn example_passwords_are_known() {
-        for word in ["CHANGE_ME", "changeme", "YourStrong@Passw0rd", "admin", "guest"] {
+        for word in [
+            "CHANGE_ME",
+            "changeme",
+            "YourStrong@Passw0rd",
+            "admin",
+            "guest",
+            "<secret word>",
+            "***",
+        ] {
             assert!(is_placeholder(word), "{word}");
         }
-        assert!(!is_placeholder("correct horse battery staple"));
+        for word in ["correct horse battery staple", "Admin-of-1", "1", "aab"] {
+            assert!(!is_placeholder(word), "{word}");
+        }
     }
 }

@@ -10,5 +10,6 @@ pub mod postgres_proxy;
 pub mod proxy;
 pub mod skips;
 pub mod tds;
+pub mod tls;
 pub mod torture;
 pub mod wire;

@@ -1,6 +1,6 @@
 //! A TCP proxy between a client and Postgres without encryption: loses the answer to a COMMIT,
-//! takes clauses out of the SQL that is sent, or gives each transaction another server session,
-//! as a pooler does.
+//! puts an error in the place of an answer, takes clauses out of the SQL that is sent, or gives
+//! each transaction another server session, as a pooler does.
 
 #![expect(clippy::expect_used, reason = "a test without a port is to stop")]
 
@@ -23,6 +23,36 @@ pub struct Rules {
     /// How many server sessions a client has, a transaction on each in turn; 0 is 1. The login
     /// must need no password.
     pub sessions: usize,
+    /// Answer with an error.
+    pub refuse: Option<Refusal>,
+}
+
+/// An error that the server seems to send.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// Where.
+    pub at: Place,
+    /// The occurrence that it strikes, counted from 1 over all connections; 0 strikes none.
+    pub nth: u32,
+    /// The SQLSTATE.
+    pub code: String,
+    /// Whether the session ends with it.
+    pub fatal: bool,
+}
+
+/// Where a [`Refusal`] strikes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The start of a session.
+    Login,
+    /// A message that holds this text.
+    Text(String),
+    /// The end of the data of a COPY.
+    CopyEnd,
+    /// The COMMIT of a transaction in which this text is sent; it does not reach the server.
+    Commit(String),
+    /// The same, after the server carried it out.
+    Committed(String),
 }
 
 /// A proxy on a port of its own; it ends with the process.
@@ -35,6 +65,8 @@ struct Shared {
     rules: Rules,
     seen: AtomicU32,
     lost: AtomicU32,
+    /// How often the place of the refusal was reached.
+    reached: AtomicU32,
 }
 
 impl Proxy {
@@ -45,7 +77,9 @@ impl Proxy {
     pub async fn start(url: &str, rules: Rules) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let shared = Arc::new(Shared { rules, seen: AtomicU32::new(0), lost: AtomicU32::new(0) });
+        let count = AtomicU32::default;
+        let shared = Shared { rules, seen: count(), lost: count(), reached: count() };
+        let shared = Arc::new(shared);
         let (server, carried) = (address(url).to_owned(), Arc::clone(&shared));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -62,10 +96,56 @@ impl Proxy {
         url.replacen(address(url), &format!("127.0.0.1:{}", self.port), 1)
     }
 
+    /// How often the place of the refusal was reached.
+    #[must_use]
+    pub fn reached(&self) -> u32 {
+        self.shared.reached.load(Ordering::SeqCst)
+    }
+
     /// How many answers were lost.
     #[must_use]
     pub fn answers_lost(&self) -> u32 {
         self.shared.lost.load(Ordering::SeqCst)
+    }
+}
+
+impl Shared {
+    /// Whether an error is to come in the place of the answer to this message, the last one of
+    /// what this transaction sent.
+    fn refuses(&self, sent: &[u8], transaction: &[u8]) -> bool {
+        let Some(Refusal { at, nth, .. }) = &self.rules.refuse else { return false };
+        let here = match at {
+            Place::Login => sent.is_empty(),
+            Place::Text(text) => find(sent, text.as_bytes()).is_some(),
+            Place::CopyEnd => sent.first() == Some(&b'c'),
+            Place::Commit(text) | Place::Committed(text) => {
+                is_commit(sent) && find(transaction, text.as_bytes()).is_some()
+            }
+        };
+        here && self.reached.fetch_add(1, Ordering::SeqCst) + 1 == *nth
+    }
+
+    fn refuses_after(&self) -> bool {
+        let at = self.rules.refuse.as_ref().map(|refusal| &refusal.at);
+        matches!(at, Some(Place::Committed(_)))
+    }
+
+    /// Sends the error; after a fatal one nothing more comes, after another nothing but the word
+    /// that the session waits.
+    async fn refuse(&self, client: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) -> io::Result<()> {
+        let Some(Refusal { code, fatal, .. }) = &self.rules.refuse else { return Ok(()) };
+        let severity = if *fatal { "FATAL" } else { "ERROR" };
+        let fields = format!("S{severity}\0V{severity}\0C{code}\0Mset by a test\0\0");
+        let length = u32::try_from(fields.len() + 4).map_err(io::Error::other)?;
+        let mut answer = vec![b'E'];
+        answer.extend_from_slice(&length.to_be_bytes());
+        answer.extend_from_slice(fields.as_bytes());
+        if !fatal {
+            answer.extend_from_slice(&[b'Z', 0, 0, 0, 5, b'E']);
+        }
+        to.write_all(&answer).await?;
+        while !fatal && client.read(&mut [0; 4096]).await? > 0 {}
+        Ok(())
     }
 }
 
@@ -79,6 +159,9 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
     client.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let startup = packet(&mut from_client, 0).await?;
+    if shared.refuses(&[], &[]) {
+        return shared.refuse(&mut from_client, &mut to_client).await;
+    }
     let (mut readers, mut writers) = (Vec::new(), Vec::new());
     for index in 0..shared.rules.sessions.max(1) {
         let (mut reader, writer) = session(server, &startup).await?;
@@ -89,9 +172,25 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
         writers.push(writer);
     }
     let (current, losing) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let requests = requests(&mut from_client, &mut writers, &current, &losing, shared);
-    let answers = answers(&mut to_client, &mut readers, &current, &losing, shared);
-    tokio::select! { ended = requests => ended, ended = answers => ended }
+    let refusing = AtomicBool::new(false);
+    let on = On { current: &current, losing: &losing, refusing: &refusing, shared };
+    let requests = requests(&mut from_client, &mut writers, on);
+    let answers = answers(&mut to_client, &mut readers, on);
+    let ended = tokio::select! { ended = requests => ended, ended = answers => ended };
+    if refusing.load(Ordering::SeqCst) {
+        return shared.refuse(&mut from_client, &mut to_client).await;
+    }
+    ended
+}
+
+/// What both directions of a connection know.
+#[derive(Clone, Copy)]
+struct On<'a> {
+    /// The server session at work.
+    current: &'a AtomicUsize,
+    losing: &'a AtomicBool,
+    refusing: &'a AtomicBool,
+    shared: &'a Shared,
 }
 
 async fn session(server: &str, startup: &[u8]) -> io::Result<(OwnedReadHalf, OwnedWriteHalf)> {
@@ -105,22 +204,32 @@ async fn session(server: &str, startup: &[u8]) -> io::Result<(OwnedReadHalf, Own
 async fn requests(
     client: &mut OwnedReadHalf,
     servers: &mut [OwnedWriteHalf],
-    current: &AtomicUsize,
-    losing: &AtomicBool,
-    shared: &Shared,
+    On { current, losing, refusing, shared }: On<'_>,
 ) -> io::Result<()> {
-    let mut marked = false;
+    // The SQL of the transaction at work.
+    let mut transaction = Vec::new();
     loop {
         let mut sent = packet(client, 1).await?;
         if let Some(text) = &shared.rules.blank {
             blank(&mut sent, text.as_bytes());
         }
-        let lose = shared.rules.lose_commit_of.as_ref();
-        marked |= lose.is_some_and(|(text, _)| find(&sent, text.as_bytes()).is_some());
-        if marked && sent[0] == b'Q' && find(&sent, b"COMMIT\0").is_some() {
-            marked = false;
-            let nth = shared.seen.fetch_add(1, Ordering::SeqCst) + 1;
-            losing.store(lose.is_some_and(|(_, wanted)| *wanted == nth), Ordering::SeqCst);
+        if matches!(sent[0], b'P' | b'Q') {
+            transaction.extend_from_slice(&sent);
+        }
+        if shared.refuses(&sent, &transaction) {
+            refusing.store(true, Ordering::SeqCst);
+            if !shared.refuses_after() {
+                return Ok(());
+            }
+        }
+        if is_commit(&sent) {
+            if let Some((text, wanted)) = &shared.rules.lose_commit_of
+                && find(&transaction, text.as_bytes()).is_some()
+            {
+                let nth = shared.seen.fetch_add(1, Ordering::SeqCst) + 1;
+                losing.store(*wanted == nth, Ordering::SeqCst);
+            }
+            transaction.clear();
         }
         servers[current.load(Ordering::SeqCst)].write_all(&sent).await?;
     }
@@ -129,9 +238,7 @@ async fn requests(
 async fn answers(
     client: &mut OwnedWriteHalf,
     servers: &mut [OwnedReadHalf],
-    current: &AtomicUsize,
-    losing: &AtomicBool,
-    shared: &Shared,
+    On { current, losing, refusing, shared }: On<'_>,
 ) -> io::Result<()> {
     loop {
         let place = current.load(Ordering::SeqCst);
@@ -139,6 +246,9 @@ async fn answers(
         if losing.load(Ordering::SeqCst) && answer[0] == b'C' {
             shared.lost.fetch_add(1, Ordering::SeqCst);
             return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if refusing.load(Ordering::SeqCst) && answer[0] == b'C' {
+            return Ok(());
         }
         // Ready for the next query, and in no transaction: the next may go elsewhere.
         if answer[0] == b'Z' && answer.last() == Some(&b'I') {
@@ -158,6 +268,10 @@ async fn packet(from: &mut OwnedReadHalf, kind: usize) -> io::Result<Vec<u8>> {
     packet.resize(kind + length, 0);
     from.read_exact(&mut packet[kind + 4..]).await?;
     Ok(packet)
+}
+
+fn is_commit(message: &[u8]) -> bool {
+    message.first() == Some(&b'Q') && find(message, b"COMMIT\0").is_some()
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -6,6 +6,7 @@
 mod bad_input; // refused before anything is written, with what to change, over every pair
 mod deploy; // manifests, dashboards, rules: reviewed, and the review tried on planted faults
 mod double; // the server double itself: protocol, T-SQL, bulk loads, locks, permissions, faults
+mod errors; // every error number at every place: tried again, or once
 mod faults; // any plug, pulled at any instant; scripts/torture runs it at length
 mod job; // the real program, from its command line to its exit code
 mod matrix; // any source with any sink, by content
@@ -16,6 +17,7 @@ mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
 mod replace; // targets that are replaced as a whole, on every pair
+mod security; // TLS, secrets, forged lines: what somebody who means harm gets
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink
 mod streams; // many streams in one file: turns, failures, deadlines, patterns

@@ -88,7 +88,7 @@ fn not_looked_at(error: Error) -> Error {
 fn print(output: Output, pipeline: &str, stream: &str, side: &'static str, findings: &[Finding]) {
     for finding in findings {
         let value = Found { pipeline, stream, side, finding };
-        let text = format!("{side}: {finding}");
+        let text = report::within(&format!("{side}: {finding}"));
         output.print(&value, &report::named(&format!("{pipeline}/{stream}"), &text));
     }
 }

@@ -38,7 +38,7 @@ pub fn lint(args: &Lint) -> u8 {
             }
             Err(error) => {
                 let message = report::error(&error);
-                let text = format!("BAD {message}");
+                let text = report::within(&format!("BAD {message}"));
                 let (patterns, error_text) = (Vec::new(), Some(message));
                 let verdict =
                     Verdict { file, ok: false, pipeline: None, patterns, error: error_text };

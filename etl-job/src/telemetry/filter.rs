@@ -1,5 +1,6 @@
-//! How much is logged: `RUST_LOG` counts for our own crates; dependencies stop at info, since
-//! drivers log statements, and with them values, below that.
+//! How much is logged: `RUST_LOG` counts for our own crates; dependencies stop at info, and the
+//! databases' drivers are silent: they log statements and what servers say, errors and notices
+//! among it, and both quote values. What matters of it is in our own errors.
 
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
@@ -8,6 +9,9 @@ use tracing_subscriber::filter::Targets;
 /// This workspace's crates, as targets.
 const OURS: [&str; 6] =
     ["etl_core", "etl_sql", "etl_sources", "etl_sinks", "etl_job", "mssql_init"];
+
+/// The drivers, as the beginnings of targets.
+const DRIVERS: [&str; 2] = ["tiberius", "sqlx"];
 
 /// The filter that `RUST_LOG`'s value asks for. What cannot be read counts as not said.
 pub(super) fn filter(wanted: Option<&str>) -> Targets {
@@ -34,7 +38,12 @@ pub(super) fn filter(wanted: Option<&str>) -> Targets {
     Targets::new()
         .with_default(others)
         .with_targets(OURS.map(|target| (target, ours)))
-        .with_targets(targets)
+        .with_targets(targets.into_iter().filter(|(target, _)| !is_driver(target)))
+        .with_targets(DRIVERS.map(|target| (target, LevelFilter::OFF)))
+}
+
+fn is_driver(target: &str) -> bool {
+    DRIVERS.iter().any(|driver| target.starts_with(driver))
 }
 
 fn is_ours(target: &str) -> bool {
@@ -52,12 +61,15 @@ mod tests {
     #[test]
     fn dependencies_never_log_below_info() {
         for wanted in
-            ["trace", "sqlx=trace", "tiberius=debug,etl_core=trace", "hyper::client=trace"]
+            ["trace", "sqlx::query=trace", "tiberius=debug,etl_core=trace", "hyper::client=trace"]
         {
             let filter = filter(Some(wanted));
-            for target in ["sqlx::query", "tiberius", "hyper::client::conn", "reqwest"] {
+            for target in ["hyper::client::conn", "reqwest"] {
                 assert!(!filter.would_enable(target, &Level::DEBUG), "{wanted} {target}");
                 assert!(filter.would_enable(target, &Level::INFO), "{wanted} {target}");
+            }
+            for target in ["sqlx::query", "sqlx_core", "tiberius", "tiberius::tds::stream::token"] {
+                assert!(!filter.would_enable(target, &Level::ERROR), "{wanted} {target}");
             }
         }
     }
@@ -68,7 +80,7 @@ mod tests {
         assert!(filter(Some("etl_core=trace")).would_enable("etl_core::pipeline", &Level::TRACE));
         assert!(!filter(Some("etl_core=trace")).would_enable("etl_job", &Level::DEBUG));
         assert!(!filter(Some("warn")).would_enable("etl_job", &Level::INFO));
-        assert!(!filter(Some("warn")).would_enable("sqlx", &Level::INFO));
+        assert!(!filter(Some("warn")).would_enable("reqwest", &Level::INFO));
         assert!(filter(None).would_enable("etl_job", &Level::INFO));
         assert!(filter(Some("nonsense=x,,=")).would_enable("etl_job", &Level::INFO));
     }

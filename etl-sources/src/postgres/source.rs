@@ -26,6 +26,9 @@ use super::{check, query, sweep};
 
 const SILENCE: Duration = Duration::from_mins(1);
 
+/// What comes before the rows is a dozen small requests; no server gets less time for them.
+const BEFORE_ROWS: Duration = Duration::from_secs(3);
+
 /// One table of a Postgres server.
 pub struct PostgresSource {
     pub(super) connect: Connect,
@@ -138,8 +141,8 @@ impl PostgresSource {
 
     /// The driver waits for a server without end, also for one that is gone.
     async fn heard<T>(&self, asking: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::time::timeout(self.silence, Box::pin(asking)).await.unwrap_or_else(|_| {
-            let silence = self.silence;
+        let silence = self.silence.max(BEFORE_ROWS);
+        tokio::time::timeout(silence, Box::pin(asking)).await.unwrap_or_else(|_| {
             Err(Error::transient(format!("{}: no answer within {silence:?}", self.connect.place())))
         })
     }

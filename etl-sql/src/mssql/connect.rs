@@ -1,10 +1,12 @@
 //! One connection, thrown away after any error.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use etl_core::{Error, Result};
+use etl_core::{Class, Error, Result};
 use secrecy::ExposeSecret;
 use tiberius::{AuthMethod, Client, EncryptionLevel, Row, ToSql};
 use tokio::net::TcpStream;
@@ -33,7 +35,8 @@ impl Connection {
     ///
     /// # Errors
     /// `Transient` if nobody answers, `Permission` if the login is refused, `Config` if TLS cannot
-    /// be had as configured.
+    /// be had as configured. A database that cannot be opened is `Transient`, and `Config` if it
+    /// lasts, unless it was open to this process before.
     pub async fn open(config: &MssqlConfig) -> Result<Self> {
         let doing = format!(
             "connecting to SQL Server {}:{}, database {}, as {}",
@@ -56,7 +59,8 @@ impl Connection {
         socket.set_nodelay(true).map_err(|error| Error::transient(doing).with_source(error))?;
         let client = Box::pin(Client::connect(driver, socket.compat_write()))
             .await
-            .map_err(|error| classify(&error, Phase::Connect, doing))?;
+            .map_err(|error| refused(config, classify(&error, Phase::Connect, doing)))?;
+        known().insert(place(config));
         let limit = config.command_timeout;
         let mut connection = Self { client, limit };
         let lock_timeout = config.lock_timeout.as_millis();
@@ -123,6 +127,32 @@ impl Connection {
     pub fn limit(&self) -> Duration {
         self.limit
     }
+}
+
+/// How often in a row a database that has never let this process in may say that it cannot be
+/// opened.
+const STRANGE_TRIES: u32 = 3;
+
+/// What became of a login that was refused.
+///
+/// 4060, "cannot open database", is on all of Microsoft's lists of what passes by itself: a
+/// failover says it. A name with a typing error and a login without a user in the database say
+/// it, too, and for ever. A database that has let this process in before is taken for the first.
+fn refused(config: &MssqlConfig, error: Error) -> Error {
+    let strange = error.code() == Some("4060") && !known().contains(&place(config));
+    if strange { error.if_it_lasts(STRANGE_TRIES, Class::Config) } else { error }
+}
+
+type Place = (String, u16, String);
+
+fn place(config: &MssqlConfig) -> Place {
+    (config.host.clone(), config.port, config.database.clone())
+}
+
+/// The databases that have let this process in.
+fn known() -> MutexGuard<'static, BTreeSet<Place>> {
+    static KNOWN: Mutex<BTreeSet<Place>> = Mutex::new(BTreeSet::new());
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request under a limit of ours: the driver's own covers reading answers, not writing.

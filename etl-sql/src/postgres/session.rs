@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use etl_core::error::{Class, Error, Result};
+use etl_core::error::{Error, Result};
 use futures::TryStreamExt;
 use sqlx::postgres::{PgArguments, PgConnection, PgQueryResult, PgRow};
 use sqlx::query::Query;
@@ -76,10 +76,11 @@ impl Session {
     ///
     /// # Errors
     /// `Unknown` whenever the server did not say that it rolled back: a session that is ended
-    /// while it commits tells an error although the commit may stand.
+    /// while it commits tells an error although the commit may stand. What will not pass by
+    /// itself, such as a refusal by a deferred trigger, keeps its class: nothing is sent again.
     pub async fn commit_once(&mut self, doing: &str) -> Result<()> {
         self.run("COMMIT", doing).await.map(drop).map_err(|error| {
-            let refused = error.class() == Class::Data
+            let refused = !error.class().is_retryable()
                 || matches!(error.code(), Some("40001" | "40P01" | "25P02"));
             if refused {
                 return error;

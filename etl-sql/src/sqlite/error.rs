@@ -76,6 +76,8 @@ fn meaning(code: i32) -> (Class, &'static str) {
         }
         787 => return (Class::Data, "a foreign key points to no row"),
         275 => return (Class::Data, "a check constraint of the table refuses a value"),
+        513 | 769 => return (Class::Transient, "the statement must be prepared again"),
+        3082 => return (Class::Capacity, "memory is short"),
         _ => {}
     }
     match primary(code) {
@@ -113,27 +115,27 @@ fn object_named(message: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
+    /// Every result code of <https://sqlite.org/rescode.html> that tells of a failure.
     #[test]
     fn codes_have_the_class_that_says_what_to_do() {
-        for (code, class) in [
-            (5, Class::Transient),
-            (517, Class::Transient),
-            (261, Class::Transient),
-            (6, Class::Transient),
-            (8, Class::Permission),
-            (1032, Class::Permission),
-            (13, Class::Capacity),
-            (778, Class::Transient),
-            (1555, Class::Data),
-            (2067, Class::Data),
-            (1299, Class::Data),
-            (3091, Class::Data),
-            (14, Class::Config),
-            (26, Class::Config),
-            (1, Class::Schema),
-            (21, Class::Internal),
+        let ioerr = (0..=34).map(|kind| IOERR | (kind << 8)).filter(|code| *code != 3082);
+        let ioerr: Vec<i32> = ioerr.collect();
+        for (class, codes) in [
+            (Class::Transient, &[4, 516, 5, 261, 517, 773, 6, 262, 518, 9, 15, 513, 769][..]),
+            (Class::Transient, &ioerr),
+            (Class::Capacity, &[7, 13, 3082]),
+            (Class::Permission, &[3, 8, 264, 520, 776, 1032, 1288, 1544, 23, 279]),
+            (Class::Config, &[11, 267, 523, 779, 14, 270, 526, 782, 1038, 1294, 1550, 26]),
+            (Class::Schema, &[1, 257, 17]),
+            (
+                Class::Data,
+                &[18, 19, 275, 531, 787, 1043, 1299, 1555, 1811, 2067, 2323, 2579, 2835, 3091, 20],
+            ),
+            (Class::Internal, &[2, 12, 16, 21, 22, 24, 25, 27, 28]),
         ] {
-            assert_eq!(meaning(code).0, class, "{code}");
+            for code in codes {
+                assert_eq!(meaning(*code).0, class, "{code}");
+            }
         }
     }
 }

@@ -43,6 +43,9 @@ pub enum Action {
         /// Text.
         message: String,
     },
+    /// The server raises these errors in one answer, in this order. Those of severity 10 and less
+    /// are messages.
+    Errors(Vec<Raised>),
     /// The connection is closed at once. A batch that runs goes on to its end.
     Cut,
     /// The batch runs to its end, then the connection is closed instead of answering.
@@ -55,6 +58,15 @@ pub enum Action {
     Delay(u64),
     /// The answer waits this many milliseconds.
     DelayAnswer(u64),
+}
+
+/// An error of an [`Action::Errors`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Error number.
+    pub number: i32,
+    /// Severity; from 20 on the connection is closed too.
+    pub class: u8,
 }
 
 /// One fault.
@@ -100,11 +112,8 @@ impl Fault {
     /// Error `number` at a statement that contains `text`.
     #[must_use]
     pub fn error_at(text: &str, number: i32, class: u8) -> Fault {
-        let message = format!("fault {number}");
-        Fault::new(
-            Point::Statement(text.to_owned()),
-            Action::Error { number, class, state: 1, message },
-        )
+        let action = Action::Errors(vec![Raised { number, class }]);
+        Fault::new(Point::Statement(text.to_owned()), action)
     }
 }
 
@@ -245,12 +254,25 @@ impl Faults {
     }
 }
 
-/// The error of an [`Action::Error`].
-pub(crate) fn error_of(number: i32, class: u8, state: u8, message: &str) -> SqlError {
+/// What a server sends for an [`Action::Error`] or an [`Action::Errors`]; nothing for others.
+pub(crate) fn errors_of(action: &Action) -> Vec<SqlError> {
+    match action {
+        Action::Error { number, class, state, message } => {
+            vec![error_of(*number, *class, message).state(*state)]
+        }
+        Action::Errors(list) => list
+            .iter()
+            .map(|e| error_of(e.number, e.class, &format!("fault {}", e.number)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn error_of(number: i32, class: u8, message: &str) -> SqlError {
     let reach = match (number, class) {
         (_, 20..) => Reach::Connection,
         (1205, _) => Reach::Transaction,
         _ => Reach::Statement,
     };
-    SqlError::new(number, class, message).state(state).reach(reach)
+    SqlError::new(number, class, message).reach(reach)
 }

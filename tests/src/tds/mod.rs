@@ -45,5 +45,5 @@ mod server;
 mod session;
 mod types;
 
-pub use faults::{Action, Counters, Fault, Point};
+pub use faults::{Action, Counters, Fault, Point, Raised};
 pub use server::{Encryption, Handle, Options, Server};

@@ -1,5 +1,7 @@
 //! What bad input gets: one clear message, the right exit code, and nothing is lost.
 
+use etl_sql::mssql::{Connection, MssqlConfig};
+
 use super::shop::Shop;
 
 /// Runs and expects a refusal that says all of `words`.
@@ -85,27 +87,82 @@ async fn an_unreachable_server_is_tried_until_the_deadline() {
     assert!(said.stderr.contains("connecting to SQL Server 127.0.0.1:9"), "{}", said.stderr);
 }
 
+/// What the job's login must not be able to do; `{login}` is its name.
+const FORBIDDEN: &[&str] = &[
+    "CREATE TABLE [dbo].[mine] ([a] int NOT NULL);",
+    "EXEC(N'CREATE VIEW [dbo].[mine] AS SELECT 1 AS [a]');",
+    "EXEC(N'CREATE SCHEMA [mine]');",
+    "CREATE INDEX [mine] ON [dbo].[orders] ([customer]);",
+    "ALTER TABLE [dbo].[orders] ADD [x] int NULL;",
+    "ALTER TABLE [dbo].[orders] DROP COLUMN [note];",
+    "DROP TABLE [dbo].[orders];",
+    "DROP TABLE [dbo].[secret];",
+    "TRUNCATE TABLE [dbo].[orders];",
+    "SELECT [a] FROM [dbo].[secret];",
+    "INSERT INTO [dbo].[secret] ([a]) VALUES (1);",
+    "UPDATE [dbo].[secret] SET [a] = 1;",
+    "DELETE FROM [dbo].[secret];",
+    "DELETE FROM [etl].[checkpoint];",
+    "INSERT INTO [etl].[checkpoint] SELECT * FROM [etl].[checkpoint];",
+    "DELETE FROM [etl].[run];",
+    "UPDATE [etl].[schema_version] SET [version] = 9;",
+    "INSERT INTO [etl].[schema_version] ([version], [name], [checksum], [applied_at]) VALUES (9, N'x', N'x', SYSUTCDATETIME());",
+    "GRANT SELECT ON OBJECT::[dbo].[secret] TO [etl_writer];",
+    "ALTER ROLE [db_owner] ADD MEMBER [{login}];",
+    "CREATE ROLE [mine];",
+    "CREATE USER [mine] WITHOUT LOGIN;",
+    "CREATE LOGIN [intruder] WITH PASSWORD = N'Intruder-1';",
+    "ALTER LOGIN [sa] WITH PASSWORD = N'Intruder-1';",
+    "ALTER SERVER ROLE [sysadmin] ADD MEMBER [{login}];",
+    "CREATE DATABASE [mine];",
+];
+
+/// What the double does not know; a real server refuses it by the right that is missing.
+const FORBIDDEN_ELSEWHERE: &[&str] = &[
+    "EXEC sys.xp_cmdshell N'id';",
+    "EXEC sys.sp_configure N'xp_cmdshell', 1;",
+    "KILL 51;",
+    "BACKUP DATABASE [master] TO DISK = N'x';",
+    "EXECUTE AS LOGIN = N'sa';",
+    "DBCC FREEPROCCACHE;",
+    "SELECT * FROM OPENROWSET(BULK N'/etc/passwd', SINGLE_CLOB) AS [x];",
+];
+
+/// Numbers that say that a right is missing; some do so by not finding the object.
+const DENIED: &[&str] = &[
+    "229", "230", "262", "297", "300", "916", "1088", "1917", "2759", "2760", "3701", "3704",
+    "4604", "4613", "4701", "4902", "15007", "15151", "15247",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_jobs_login_can_do_nothing_but_its_job() {
     let shop = Shop::open(10, "upsert").await;
     shop.target.run("CREATE TABLE [dbo].[secret] ([a] int NOT NULL);").await;
     let url = shop.url_at(&shop.target.owner.host, shop.target.owner.port);
-    let mut job = etl_sql::mssql::MssqlConfig::from_url(&url.into()).unwrap();
+    let mut job = MssqlConfig::from_url(&url.into()).unwrap();
     job.tls = shop.target.owner.tls;
-    for sql in [
-        "CREATE TABLE [dbo].[mine] ([a] int NOT NULL);",
-        "DROP TABLE [dbo].[orders];",
-        "TRUNCATE TABLE [dbo].[orders];",
-        "ALTER TABLE [dbo].[orders] ADD [x] int NULL;",
-        "SELECT [a] FROM [dbo].[secret];",
-        "DELETE FROM [etl].[checkpoint];",
-        "INSERT INTO [etl].[schema_version] ([version], [name], [checksum], [applied_at]) VALUES (9, N'x', N'x', SYSUTCDATETIME());",
-        "GRANT SELECT ON OBJECT::[dbo].[secret] TO [etl_writer];",
-        "CREATE LOGIN [intruder] WITH PASSWORD = N'Intruder-1';",
-        "CREATE SCHEMA [mine];",
-    ] {
-        let mut connection = etl_sql::mssql::Connection::open(&job).await.unwrap();
-        assert!(connection.batch(sql, "a forbidden statement").await.is_err(), "{sql}");
+    let code = async |config: &MssqlConfig, sql: &str| {
+        let mut connection = Connection::open(config).await.unwrap();
+        let sql = sql.replace("{login}", &shop.login);
+        let done = connection.batch(&sql, "a forbidden statement").await;
+        done.err().map(|error| error.code().unwrap_or_default().to_owned())
+    };
+    assert!(FORBIDDEN.len() >= 20);
+    let mut wrong = Vec::new();
+    for sql in FORBIDDEN {
+        let told = code(&job, sql).await;
+        if !told.as_deref().is_some_and(|code| DENIED.contains(&code)) {
+            wrong.push(format!("{sql} {told:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "not refused for a right: {wrong:#?}");
+    for sql in FORBIDDEN_ELSEWHERE {
+        assert!(code(&job, sql).await.is_some(), "{sql}");
+    }
+    // Control: whoever owns the database is told nothing of the kind.
+    for sql in FORBIDDEN.iter().filter(|sql| !sql.contains("LOGIN") && !sql.contains("DATABASE")) {
+        let told = code(&shop.target.owner, &format!("BEGIN TRANSACTION; {sql} ROLLBACK;")).await;
+        assert!(!told.as_deref().is_some_and(|code| DENIED.contains(&code)), "{sql}: {told:?}");
     }
     shop.run();
     shop.assert_equal().await;

@@ -53,6 +53,7 @@ async fn the_jobs_role_can_do_nothing_but_its_job() {
     shop.run();
     shop.assert_equal().await;
 
+    shop.target.execute("CREATE TABLE public.secret (a int)").await;
     let options: sqlx::postgres::PgConnectOptions = shop.url.parse().unwrap();
     let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
     for forbidden in [
@@ -65,6 +66,22 @@ async fn the_jobs_role_can_do_nothing_but_its_job() {
         "DELETE FROM etl.run",
         "UPDATE etl.schema_version SET version = 2",
         "CREATE SCHEMA x",
+        "CREATE VIEW dw.x AS SELECT 1",
+        "CREATE INDEX x ON dw.orders (note)",
+        "CREATE FUNCTION dw.x() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE ROLE x",
+        "CREATE DATABASE x",
+        "ALTER ROLE postgres PASSWORD 'x'",
+        "ALTER SYSTEM SET work_mem = '1MB'",
+        "SET ROLE postgres",
+        "SET SESSION AUTHORIZATION postgres",
+        "SELECT a FROM public.secret",
+        "COPY public.secret TO '/tmp/x'",
+        "COPY dw.orders TO PROGRAM 'id'",
+        "SELECT pg_read_file('/etc/passwd')",
+        "SELECT rolpassword FROM pg_authid",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres'",
+        "DROP SCHEMA etl CASCADE",
     ] {
         let error = connection.execute(forbidden).await.expect_err(forbidden);
         let code = error.as_database_error().and_then(|error| error.code().map(String::from));

@@ -16,6 +16,8 @@ use etl_tests::postgres::{Database, standby};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::shop::Shop;
+
 fn stream() -> Stream {
     let config = json!({
         "object": "public.t", "primary_key": ["k"], "select": ["k", "a", "at"],
@@ -305,4 +307,25 @@ fn digits_of_a_second_that_the_server_would_round_are_refused() {
     assert!(encoded(-1_000).is_ok() && encoded(1_999_000).is_ok());
     let error = encoded(1_999_999).unwrap_err();
     assert!(error.to_string().contains("more than 3 fractional digits"), "{error}");
+}
+
+/// What a server says quotes values; neither we nor the driver repeat it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_trigger_says_is_in_no_output() {
+    let shop = Shop::sqlite(10, "upsert").await;
+    let trigger = |level: &str| {
+        format!(
+            "CREATE OR REPLACE FUNCTION public.loud() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE {level} 'Kn4rie % \n{{}}', NEW.customer; RETURN NEW; END $$; \
+             CREATE OR REPLACE TRIGGER loud BEFORE INSERT ON dw.orders FOR EACH ROW \
+             EXECUTE FUNCTION public.loud()"
+        )
+    };
+    shop.target.execute(&trigger("EXCEPTION")).await;
+    let said = shop.job("run", &["--json"]).expect(65);
+    assert!(said.stderr.contains("a trigger refuses a row"), "{said:?}");
+    assert!(!format!("{said:?}").contains("Kn4rie"), "{said:?}");
+    shop.target.execute(&trigger("WARNING")).await;
+    let said = shop.job("run", &["--json"]).expect(0);
+    assert!(!format!("{said:?}").contains("Kn4rie"), "{said:?}");
 }

@@ -48,6 +48,20 @@ async fn a_success_makes_the_next_failure_a_first_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_a_wrong_setting_is_one_if_it_lasts() {
+    let stop = CancellationToken::new();
+    let mut retry = Retry::new(RetryPolicy::default(), None, &stop);
+    let doubtful = || Error::transient("x").if_it_lasts(3, Class::Config);
+    // Three in a row, not three of all.
+    for error in [doubtful(), doubtful(), Error::transient("y"), doubtful(), doubtful()] {
+        retry.wait(error).await.unwrap();
+    }
+    let error = retry.wait(doubtful()).await.unwrap_err();
+    assert_eq!(error.class(), Class::Config);
+    assert_eq!(error.to_string(), "tried 3 times: x");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_that_failed_for_a_moment_is_tried_again() {
     let refuse = Fault::Refuse(Class::Transient);
     let world = World::new(3, faults([(Method::Commit, When::First(3), refuse)])).await;

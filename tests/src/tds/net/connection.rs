@@ -21,7 +21,7 @@ use super::stream::HandshakeStream;
 use super::tokens::Tokens;
 use crate::tds::engine::state::{Engine, SessionInfo};
 use crate::tds::error::{Reach, Result, SqlError};
-use crate::tds::faults::{Action, Faults, Point, error_of};
+use crate::tds::faults::{Action, Faults, Point, errors_of};
 use crate::tds::parse::ast::Isolation;
 use crate::tds::server::Encryption;
 use crate::tds::session::{Runner, Session};
@@ -135,7 +135,7 @@ async fn passing(shared: &Shared, point: &Point) -> bool {
             let _held = tokio::task::spawn_blocking(move || faults.hold(&name)).await;
             false
         }
-        Some(Action::Cut | Action::DropAnswer | Action::Error { .. }) => true,
+        Some(Action::Cut | Action::DropAnswer | Action::Error { .. } | Action::Errors(_)) => true,
         None => false,
     }
 }
@@ -211,19 +211,18 @@ fn admit(shared: &Arc<Shared>, l: &Login7) -> (Tokens, usize, Option<Runner>) {
     let mut state = shared.engine.lock();
     let catalog = state.catalog.clone();
     let mut tokens = Tokens::new(catalog.server_collation);
-    let admitted = login::authenticate(&catalog, l).and_then(|ok| {
-        match shared.faults.strike(&Point::Login, "") {
-            Some(Action::Error { number, class, state, message }) => {
-                Err(error_of(number, class, state, &message))
-            }
-            Some(_) => Err(SqlError::new(233, 20, "fault").reach(Reach::Connection)),
-            None => Ok(ok),
-        }
+    let admitted = login::authenticate(&catalog, l).map_err(|e| vec![e]).and_then(|ok| {
+        let Some(action) = shared.faults.strike(&Point::Login, "") else { return Ok(ok) };
+        let errors = errors_of(&action);
+        let lost = || vec![SqlError::new(233, 20, "fault").reach(Reach::Connection)];
+        Err(if errors.is_empty() { lost() } else { errors })
     });
     let (login, db) = match admitted {
         Ok(ok) => ok,
-        Err(e) => {
-            tokens.error(&e);
+        Err(errors) => {
+            for e in &errors {
+                if e.class <= 10 { tokens.info(e) } else { tokens.error(e) }
+            }
             return (tokens, 4096, None);
         }
     };

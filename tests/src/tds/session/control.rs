@@ -16,7 +16,7 @@ use crate::tds::engine::txn::Undo;
 use crate::tds::error::{Reach, Result, SqlError, unsupported};
 use crate::tds::exec::dml::{self, Outcome};
 use crate::tds::exec::{Ctx, Env, ddl, eval, query};
-use crate::tds::faults::{Action, Faults, Point, error_of};
+use crate::tds::faults::{Action, Faults, Point, errors_of};
 use crate::tds::net::tokens::{DELETE, INSERT, SELECT, Tokens, UPDATE};
 use crate::tds::parse::ast::{Ddl, Expr, Isolation, SetExpr, SetOption, Stmt, StmtKind};
 use crate::tds::types::{SqlType, Value, convert};
@@ -240,9 +240,7 @@ impl Runner {
     fn fault(&mut self, point: &Point, text: &str) -> Result<()> {
         let Some(action) = self.faults.strike(point, text) else { return Ok(()) };
         match action {
-            Action::Error { number, class, state, message } => {
-                Err(error_of(number, class, state, &message))
-            }
+            Action::Error { .. } | Action::Errors(_) => self.raise(errors_of(&action)),
             Action::Hold(name) => {
                 self.faults.hold(&name);
                 Ok(())
@@ -268,6 +266,19 @@ impl Runner {
                 Err(SqlError::new(CANCELLED, 20, "cut").reach(Reach::Connection))
             }
         }
+    }
+
+    /// Sends all errors of a statement; the last one is what ends it.
+    fn raise(&mut self, errors: Vec<SqlError>) -> Result<()> {
+        let mut ended = Ok(());
+        for error in errors {
+            if error.class <= 10 {
+                self.tokens.info(&error);
+            } else if let Err(earlier) = std::mem::replace(&mut ended, Err(error)) {
+                self.report(&earlier);
+            }
+        }
+        ended
     }
 
     pub(crate) fn fault_at(&mut self, point: &Point) -> Result<()> {
