@@ -156,7 +156,11 @@ async fn a_session_ended_by_the_server_is_an_error_and_never_an_end() {
         .execute("INSERT INTO orders SELECT n, repeat('x', 1000) FROM generate_series(1, 30000) n")
         .await;
     let source = trial.source(|_| ());
-    for sql in ["pg_terminate_backend(pid)", "pg_cancel_backend(pid)"] {
+    // What was cancelled may have taken too long: a smaller batch may pass.
+    for (sql, class) in [
+        ("pg_terminate_backend(pid)", Class::Transient),
+        ("pg_cancel_backend(pid)", Class::Capacity),
+    ] {
         let mut batches = source.read(None, rows(100)).await.unwrap();
         let mut read = batches.next().await.unwrap().unwrap().changes.len();
         let end = format!(
@@ -176,7 +180,7 @@ async fn a_session_ended_by_the_server_is_an_error_and_never_an_end() {
                 None => panic!("the stream ended after {read} rows"),
             }
         };
-        assert_eq!(error.class(), Class::Transient, "{error:?}");
+        assert_eq!(error.class(), class, "{error:?}");
         assert!(batches.next().await.is_none(), "nothing after an error");
         assert!(read < 30_000);
     }
