@@ -56,7 +56,7 @@ rust=$(sed -n '/^const PLACEHOLDERS/,/^];/p' "$REPO/etl-job/src/secrets.rs" | gr
 ours=$(. "$REPO/scripts/preflight.sh" && printf '%s\n' "${PLACEHOLDERS[@]}" | sort)
 CASE="the placeholders are those of etl-job" && PASSED=$((PASSED + 1))
 [ "$rust" = "$ours" ] || fail "scripts/preflight.sh and etl-job/src/secrets.rs differ: $(diff <(echo "$rust") <(echo "$ours") | grep '^[<>]' | tr '\n' ' ')"
-for word in CHANGE_ME xCHANGE_MEx%21 Passw0rd 'yourStrong(!)Password' P%40ssw0rd; do
+for word in CHANGE_ME xCHANGE_MEx%21 Passw0rd 'yourStrong(!)Password' P%40ssw0rd Replace-Me '%3Cthe password%3E' xxxxxxxx; do
   it "the placeholder $word" && echo "mssql://etl_job:$word@mssql:1433/dw" >"$SECRETS/etl-target-url" && refuses 65 'holds a placeholder'
 done
 it "a placeholder for Grafana" && echo admin >"$SECRETS/grafana-admin-password" && refuses 65 'grafana-admin-password holds a placeholder'
