@@ -45,7 +45,8 @@ impl Wire {
 
     /// Every n-th frame from `first` on, in steps, several lanes at once.
     async fn every_frame(&self, kind: Kind, variant: &Variant, tally: &Arc<Tally>, step: u64) {
-        for way in [Way::ToServer, Way::ToClient] {
+        // What a lost answer does shows early in what comes back.
+        for way in [Way::ToClient, Way::ToServer] {
             let next = Arc::new(AtomicU64::new(1));
             let over = Arc::new(AtomicBool::new(false));
             let mut tasks = tokio::task::JoinSet::new();
