@@ -1,10 +1,12 @@
 //! Named places at which a test ends or holds the process.
 //!
 //! `fail_point!("name")` is nothing at all unless the feature `fail-points` is on, which no
-//! released program has: neither the names nor the code are in it.
+//! released program has: neither the names nor the code are in it. `fail_point!("name", request)`
+//! is the request's answer, and a place anywhere while the request is under way.
 
 /// A place at which a test may end or hold the process.
 #[cfg(not(feature = "fail-points"))]
+#[doc(hidden)]
 #[macro_export]
 macro_rules! fail_point {
     ($name:literal) => {};
@@ -13,8 +15,9 @@ macro_rules! fail_point {
     };
 }
 
-/// A place at which a test may end or hold the process: here, or while a request is under way.
+/// A place at which a test may end or hold the process.
 #[cfg(feature = "fail-points")]
+#[doc(hidden)]
 #[macro_export]
 macro_rules! fail_point {
     ($name:literal) => {
@@ -26,114 +29,57 @@ macro_rules! fail_point {
 }
 
 #[cfg(feature = "fail-points")]
-pub use armed::{Action, Plan, arm, during, reached};
+pub use armed::{arm, during, reached};
 
 #[cfg(feature = "fail-points")]
 mod armed {
-    use std::future::Future;
     use std::pin::pin;
-    use std::str::FromStr;
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    /// What happens at the place.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Action {
-        /// The process is gone at once: no destructor runs, nothing is said to anybody.
-        Kill,
-        /// The thread stands still for so long.
-        Pause(Duration),
-    }
+    /// What is done at the place, which is told its name.
+    type Action = fn(&str);
 
-    /// Which place, which time, and what: `mssql.load.row:3:kill`, `commit.before:1:pause-500`.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Plan {
+    struct Armed {
         name: String,
         nth: u64,
+        passed: AtomicU64,
         action: Action,
     }
 
-    impl FromStr for Plan {
-        type Err = String;
+    static ARMED: OnceLock<Armed> = OnceLock::new();
 
-        fn from_str(text: &str) -> Result<Self, String> {
-            let wrong = || format!("{text}: not like commit.before:1:kill or :pause-500");
-            let mut parts = text.split(':');
-            let (Some(name), Some(nth), Some(action), None) =
-                (parts.next(), parts.next(), parts.next(), parts.next())
-            else {
-                return Err(wrong());
-            };
-            let action = match action.split_once('-') {
-                None if action == "kill" => Action::Kill,
-                Some(("pause", millis)) => {
-                    Action::Pause(Duration::from_millis(millis.parse().map_err(|_| wrong())?))
-                }
-                _ => return Err(wrong()),
-            };
-            Ok(Self { name: name.to_owned(), nth: nth.parse().map_err(|_| wrong())?, action })
-        }
-    }
-
-    static PLAN: OnceLock<Plan> = OnceLock::new();
-    static SEEN: AtomicU64 = AtomicU64::new(0);
-
-    /// Arms one place of this process; the first plan counts.
-    pub fn arm(plan: Plan) {
-        PLAN.get_or_init(|| plan);
+    /// The n-th time that the place of this name is reached, `action` is called there. One place
+    /// of a process can be armed, once.
+    pub fn arm(name: &str, nth: u64, action: Action) {
+        ARMED.get_or_init(|| Armed { name: name.to_owned(), nth, passed: 0.into(), action });
     }
 
     fn due(name: &str) -> Option<Action> {
-        let plan = PLAN.get().filter(|plan| plan.name == name)?;
-        let seen = SEEN.fetch_add(1, Ordering::SeqCst) + 1;
-        (seen == plan.nth).then_some(plan.action)
-    }
-
-    fn act(name: &str, action: Action) {
-        match action {
-            Action::Kill => std::process::abort(),
-            Action::Pause(time) => {
-                tracing::warn!(point = name, "fail point reached");
-                std::thread::sleep(time);
-            }
-        }
+        let armed = ARMED.get().filter(|armed| armed.name == name)?;
+        let passes = armed.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        (passes == armed.nth).then_some(armed.action)
     }
 
     /// The place is reached.
     pub fn reached(name: &str) {
         if let Some(action) = due(name) {
-            act(name, action);
+            action(name);
         }
     }
 
-    /// A request is under way: what is due happens within a few milliseconds of its beginning,
-    /// whether it was answered by then or not.
+    /// A request is under way: what is due happens when it was just sent or a few milliseconds
+    /// later, whether it was answered by then or not.
     pub async fn during<T>(name: &str, request: impl Future<Output = T>) -> T {
         let Some(action) = due(name) else { return request.await };
         let mut request = pin!(request);
-        let begun = Duration::from_micros(fastrand::u64(0..4_000));
-        let done = tokio::time::timeout(begun, &mut request).await.ok();
-        act(name, action);
-        match done {
-            Some(done) => done,
+        let later = Duration::from_millis(fastrand::u64(0..4));
+        let answer = tokio::time::timeout(later, &mut request).await.ok();
+        action(name);
+        match answer {
+            Some(answer) => answer,
             None => request.await,
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn a_plan_is_read_and_nonsense_refused() {
-            let plan: Plan = "a.b:3:kill".parse().unwrap();
-            assert_eq!(plan, Plan { name: "a.b".to_owned(), nth: 3, action: Action::Kill });
-            let plan: Plan = "a:1:pause-250".parse().unwrap();
-            assert_eq!(plan.action, Action::Pause(Duration::from_millis(250)));
-            for wrong in ["", "a", "a:1", "a:x:kill", "a:1:die", "a:1:pause-", "a:1:kill:b"] {
-                assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
-            }
         }
     }
 }

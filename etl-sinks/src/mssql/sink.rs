@@ -12,7 +12,7 @@ use etl_sql::mssql::bulk;
 use etl_sql::mssql::connect::{Connection, required, value};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::target::Target;
-use tiberius::{Row, ToSql, Uuid};
+use tiberius::{Row, Uuid};
 
 use super::Link;
 use super::replace::Replace;
@@ -97,26 +97,28 @@ impl MssqlSink {
         let sql = if changes.is_empty() { &statements.commit_position } else { &statements.commit };
         let rows = signed(changes.len())?;
         let upserts = signed(changes.len() - changes.delete_count())?;
-        let (name, position) = (self.link.name.as_str(), batch.position.as_str());
-        let (read, reread) = (signed(batch.progress.read)?, signed(batch.progress.reread)?);
-        let (definition, ttl) = (fence.definition.as_str(), milliseconds(fence.ttl));
-        let parameters: [&dyn ToSql; 10] = [
-            &name,
-            &fence.run,
-            &fence.sequence,
-            &position,
-            &definition,
-            &ttl,
-            &rows,
-            &upserts,
-            &read,
-            &reread,
-        ];
-        let commit = connection.query_row(sql, &parameters, Phase::Commit, &doing);
-        let row = fail_point!("mssql.commit.sent", commit)?;
+        let row = fail_point!(
+            "mssql.commit.sent",
+            connection.query_row(
+                sql,
+                &[
+                    &self.link.name.as_str(),
+                    &fence.run,
+                    &fence.sequence,
+                    &batch.position.as_str(),
+                    &fence.definition.as_str(),
+                    &milliseconds(fence.ttl),
+                    &rows,
+                    &upserts,
+                    &signed(batch.progress.read)?,
+                    &signed(batch.progress.reread)?,
+                ],
+                Phase::Commit,
+                &doing,
+            )
+        )?
+        .ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
         fail_point!("mssql.commit.answered");
-        let row =
-            row.ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
         let count = |column| required::<i64>(&row, column);
         let (deleted, updated, inserted) =
             (count("deleted")?, count("updated")?, count("inserted")?);
@@ -216,10 +218,15 @@ impl Sink for MssqlSink {
         let mut connection = self.link.take().await?;
         let doing = self.doing("claiming the pipeline");
         let sql = statements::claim(&self.link.config.state_schema)?;
-        let (name, ttl) = (self.link.name.as_str(), milliseconds(run.ttl));
-        let parameters: [&dyn ToSql; 4] = [&name, &run.id, &ttl, &run.waited];
-        let claim = connection.query_row(&sql, &parameters, Phase::Repeatable, &doing);
-        let row = fail_point!("mssql.claim.sent", claim)?;
+        let row = fail_point!(
+            "mssql.claim.sent",
+            connection.query_row(
+                &sql,
+                &[&self.link.name.as_str(), &run.id, &milliseconds(run.ttl), &run.waited],
+                Phase::Repeatable,
+                &doing,
+            )
+        )?;
         fail_point!("mssql.claim.answered");
         let claim = match row {
             Some(row) => Claim::Claimed(checkpoint(&row)?),
@@ -280,13 +287,23 @@ impl Sink for MssqlSink {
         let class = report.error_class.map_or("", Class::as_str);
         let code: String =
             report.error_code.as_deref().unwrap_or_default().chars().take(20).collect();
-        let (name, outcome) = (self.link.name.as_str(), report.outcome.as_str());
-        let (horizon, code) = (horizon.as_str(), code.as_str());
-        let duration = milliseconds(report.duration);
-        let parameters: [&dyn ToSql; 7] =
-            [&name, &report.run, &outcome, &horizon, &class, &code, &duration];
-        let finish = connection.query(&sql, &parameters, Phase::Repeatable, &doing);
-        fail_point!("mssql.finish.sent", finish)?;
+        fail_point!(
+            "mssql.finish.sent",
+            connection.query(
+                &sql,
+                &[
+                    &self.link.name.as_str(),
+                    &report.run,
+                    &report.outcome.as_str(),
+                    &horizon.as_str(),
+                    &class,
+                    &code.as_str(),
+                    &milliseconds(report.duration),
+                ],
+                Phase::Repeatable,
+                &doing,
+            )
+        )?;
         self.link.keep(connection);
         Ok(())
     }

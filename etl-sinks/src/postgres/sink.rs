@@ -111,17 +111,20 @@ impl PostgresSink {
             replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
         session.begin(&doing).await?;
         let begins = self.link.reach(&mut session, Step::Apply, fence, &doing).await?;
+        fail_point!("postgres.replace.advanced");
         if begins {
             session.run(&replace.empty, &doing).await?;
         }
         let counts = replace.apply(&mut session, &self.link, &doing).await?;
+        fail_point!("postgres.replace.applied");
         let total = sqlx::query(AssertSqlSafe(statements::total(&self.link.state_schema)?))
             .bind(&self.link.name)
             .bind(signed(counts.inserted + counts.updated + counts.deleted)?)
             .bind(milliseconds(fence.ttl));
         session.execute(total, &doing).await?;
         count(&mut session, &self.link, Step::Apply, fence, &counts, &doing).await?;
-        session.commit_once(&doing).await?;
+        fail_point!("postgres.replace.sent", session.commit_once(&doing))?;
+        fail_point!("postgres.replace.answered");
         self.link.keep(session);
         Ok(counts)
     }

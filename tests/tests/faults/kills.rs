@@ -1,109 +1,132 @@
-//! The real program, killed, stopped and paused at every fail point and anywhere else.
+//! The real program, killed at every fail point and anywhere else.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use etl_tests::torture::{Recorder, Tally, size};
-use etl_tests::wire::{Protocol, Proxy, Rewrite, Rules};
+use etl_tests::torture::{Recorder, Tally, is_long, size};
+use etl_tests::wire::{Protocol, Rewrite};
 
 use super::points::{self, Point};
-use super::shop::{Shop, share, shops};
-use super::world::Link;
-use crate::support::binary::Running;
+use super::shop::{Shop, share};
 
 /// What is done to one run.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum Blow {
     /// The process is gone at the n-th pass of a fail point.
     At(&'static str, u64),
-    /// kill -9 after so many milliseconds.
-    After(u64),
+    /// kill -9 after this part of a run's usual time.
+    After(f64),
 }
 
-/// How long a run may take; the program's own limits are longer than a test can wait.
+/// How long a run may take.
 const RUN: Duration = Duration::from_secs(60);
 
 async fn kill(mut shop: Shop, blow: Blow, tally: Arc<Tally>) -> Shop {
-    let mut random = fastrand::Rng::new();
-    shop.change(&mut random).await;
-    let (point, story) = match blow {
-        Blow::At(name, nth) => {
-            (Some(format!("{name}:{nth}:kill")), format!("killed at {name}:{nth}"))
-        }
-        Blow::After(millis) => (None, format!("kill -9 after {millis} ms")),
-    };
-    let mut command: tokio::process::Command = shop.job(point.as_deref()).into();
-    let mut child = command
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    if let Blow::After(millis) = blow {
-        tokio::time::sleep(Duration::from_millis(millis)).await;
-        child.start_kill().ok();
-    }
+    shop.change().await;
+    let story = format!("{}: killed {blow:?}", shop.mode);
     tally.runs(1);
-    match tokio::time::timeout(RUN, child.wait()).await {
-        // SIGKILL, or SIGABRT at a fail point.
-        Ok(status) => {
-            let status = status.unwrap();
-            let killed = matches!(status.signal(), Some(6 | 9));
-            assert!(killed || status.success(), "{story}: {status:?}");
-            tally.faults(u64::from(killed));
-        }
+    match tokio::time::timeout(RUN, strike(&mut shop, blow)).await {
+        Ok(struck) => tally.faults(u64::from(struck)),
         Err(_) => tally.hang(&story),
     }
     shop.settle(&tally, &story).await;
     shop
 }
 
-fn blows(target: &str, rounds: u64, anywhere: u64) -> Vec<Blow> {
-    let mut random = fastrand::Rng::with_seed(7);
-    let mut blows = Vec::new();
-    for round in 0..rounds {
-        let at = |&(name, passes): &Point| Blow::At(name, 1 + round % passes);
-        blows.extend(points::of(target).iter().map(at));
+/// Whether the run was killed; at a fail point it always is.
+async fn strike(shop: &mut Shop, blow: Blow) -> bool {
+    let (point, after) = match blow {
+        Blow::At(name, nth) => (Some(format!("{name}:{nth}:kill")), None),
+        Blow::After(part) => (None, Some(shop.usual().await.mul_f64(part))),
+    };
+    let mut command: tokio::process::Command = shop.job(point).into();
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut job = command.spawn().unwrap();
+    if let Some(after) = after {
+        tokio::time::sleep(after).await;
+        job.start_kill().ok();
     }
-    blows.extend((0..anywhere).map(|_| Blow::After(random.u64(0..250))));
+    let ended = job.wait().await.unwrap();
+    let killed = matches!(ended.signal(), Some(6 | 9));
+    let may_end = after.is_some() && ended.success();
+    assert!(killed || may_end, "{blow:?}: {ended:?}");
+    killed
+}
+
+/// At each point so many times, and anywhere; in the bounded run at every n-th point.
+fn blows(target: &str, mode: &str, every: usize) -> Vec<Blow> {
+    let at = |round: u64| move |(name, passes): Point| Blow::At(name, 1 + round % passes);
+    let mut blows = Vec::new();
+    for round in 0..size(1, 5) {
+        let step = if is_long() { 1 } else { every };
+        blows.extend(points::of(target, mode).into_iter().step_by(step).map(at(round)));
+    }
+    blows.extend((0..size(2, 50)).map(|_| Blow::After(fastrand::f64() * 1.1)));
     blows
 }
 
-/// At each point `rounds` times, and anywhere.
-async fn kills(target: &str, name: &str) {
-    for mode in ["upsert", "append"] {
+/// Every mode at once: most of the time somebody waits for a lease.
+async fn kills(target: &'static str, name: &str) {
+    let mut modes = tokio::task::JoinSet::new();
+    // What replaces and what marks is written by the same commits.
+    for (mode, every) in [("upsert", 1), ("append", 1), ("soft_delete", 5), ("replace", 5)] {
         let record = Recorder::new(&format!("kill -9 at fail points and anywhere, {name}, {mode}"));
-        let blows = blows(target, size(1, 13), size(4, 140));
-        let shops = shops(8, target, mode).await;
-        share(shops, blows, &record.promise(), kill).await;
-        if (target, mode) == ("postgres", "append") {
-            control_apart(&record).await;
-        }
-        record.end();
+        modes.spawn(async move {
+            let shops = (size(3, 6), target, mode);
+            share(shops, blows(target, mode, every), record.promise(), kill).await;
+            if mode == "append" {
+                control(target, &record).await;
+            }
+            record
+        });
+    }
+    while let Some(ended) = modes.join_next().await {
+        ended.unwrap().end();
     }
 }
 
-/// BEGIN is taken out of what is sent, so that the checkpoint is durable before its rows.
-async fn control_apart(record: &Recorder) {
-    let tally = record.control("one transaction for checkpoint and rows");
-    let mut shop = Shop::open("postgres", "append").await;
-    let rewrites = vec![
-        Rewrite::without("BEGIN ISOLATION LEVEL READ COMMITTED;"),
-        Rewrite::without("ON COMMIT DROP"),
-    ];
-    let rules = Rules { rewrites, ..Rules::default() };
-    let proxy = Proxy::start(Protocol::Postgres, &shop.lane.server(Link::Target), rules).await;
-    let url = shop.lane.by_way_of(Link::Target, &proxy.address()).1["url"].clone();
-    let straight = shop.lane.sections.1["url"].clone();
-    shop.write(url.as_str().unwrap());
-    shop.change(&mut fastrand::Rng::new()).await;
-    let killed = shop.job(Some("postgres.commit.advanced:1:kill")).output().unwrap();
-    assert_eq!(killed.status.signal(), Some(6), "{killed:?}");
+/// The same kills of a run that does not make rows and position durable together.
+async fn control(target: &'static str, record: &Recorder) {
+    let without = match target {
+        "postgres" => "one transaction for checkpoint and rows",
+        _ => "the position in each commit (only at the end of a sweep)",
+    };
+    let tally = record.control(without);
+    let mut shop = Shop::open(target, "append").await;
+    shop.settle(&tally, "the first load").await;
+    assert!(!tally.is_wrong(), "without a kill nothing is wrong");
+    let blow = match target {
+        "mssql" => {
+            let position = "[position] = @position, [phase] = N'idle', [definition] = @definition, \
+                            [sequence] = [sequence] + 1,";
+            let last = "position=IIF(@position LIKE'%n\":n%',@position,position),\
+                        definition=@definition,sequence+=1,";
+            shop.rewrite(Protocol::Tds, vec![Rewrite::instead(position, last)]).await;
+            Blow::At("commit.after", 2)
+        }
+        "postgres" => {
+            let apart = ["BEGIN ISOLATION LEVEL READ COMMITTED;", "ON COMMIT DROP"];
+            shop.rewrite(Protocol::Postgres, apart.map(Rewrite::without).to_vec()).await;
+            Blow::At("postgres.commit.advanced", 1)
+        }
+        _ => {
+            // SQLite has no wire: the file itself forgets.
+            let forget = "CREATE TRIGGER forget AFTER UPDATE OF position ON etl_checkpoint
+                WHEN json_extract(NEW.position, '$.scan') IS NOT NULL
+                BEGIN UPDATE etl_checkpoint SET position = OLD.position; END";
+            shop.lane.target.execute(forget).await;
+            Blow::At("commit.after", 2)
+        }
+    };
+    shop.change().await;
+    assert!(strike(&mut shop, blow).await);
     tally.faults(1);
-    assert!(proxy.rewritten() > 0);
-    shop.write(straight.as_str().unwrap());
-    shop.settle(&tally, "the checkpoint apart").await;
+    if target != "sqlite" {
+        shop.straighten();
+    }
+    shop.settle(&tally, without).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,104 +139,7 @@ async fn a_job_into_postgres_may_be_killed_at_every_fail_point_and_anywhere() {
     kills("postgres", "Postgres").await;
 }
 
-/// SIGTERM while the run stands at the point: it ends at the next batch, in its grace period.
-async fn terminate(mut shop: Shop, (name, nth): Point, tally: Arc<Tally>) -> Shop {
-    const GRACE: Duration = Duration::from_secs(20);
-    shop.change(&mut fastrand::Rng::new()).await;
-    let job = shop.job(Some(&format!("{name}:{nth}:pause-300")));
-    tally.runs(1);
-    let ended = tokio::task::spawn_blocking(move || {
-        let mut running = Running::start(job);
-        running.wait_for("fail point reached");
-        running.signal("TERM");
-        let asked = Instant::now();
-        (running.end(), asked.elapsed())
-    });
-    let (said, took) = ended.await.unwrap();
-    let story = format!("SIGTERM at {name}: exit {} after {took:?}", said.code);
-    tally.faults(1);
-    if took > GRACE {
-        tally.hang(&story);
-    }
-    assert!([0, 75].contains(&said.code), "{story}: {said:?}");
-    let outcome = said.last()["outcome"].clone();
-    assert!(
-        ["success", "stopped", "skipped"].contains(&outcome.as_str().unwrap()),
-        "{story}: {said:?}"
-    );
-    shop.settle(&tally, &story).await;
-    shop
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn sigterm_at_every_fail_point_ends_a_run_at_a_batch_in_its_grace_period() {
-    for (target, name) in [("mssql", "SQL Server"), ("postgres", "Postgres")] {
-        let record = Recorder::new(&format!("SIGTERM at every fail point, {name}"));
-        let mut points = Vec::new();
-        for _ in 0..size(1, 4) {
-            // The first pass: a run of two batches has no third.
-            points.extend(points::of(target).into_iter().map(|(point, _)| (point, 1)));
-        }
-        let shops = shops(6, target, "append").await;
-        share(shops, points, &record.promise(), terminate).await;
-        record.end();
-    }
-}
-
-/// A run that is stopped at a point, while another takes over; then it goes on.
-async fn zombie(mut shop: Shop, (name, nth): Point, tally: Arc<Tally>) -> Shop {
-    shop.change(&mut fastrand::Rng::new()).await;
-    let job = shop.job(Some(&format!("{name}:{nth}:pause-1500")));
-    let story = format!("stopped at {name}:{nth}");
-    tally.runs(1);
-    let stopped = tokio::task::spawn_blocking(move || {
-        let mut running = Running::start(job);
-        running.wait_for("fail point reached");
-        running.signal("STOP");
-        running
-    });
-    let running = stopped.await.unwrap();
-    tally.faults(1);
-    shop.settle(&tally, &format!("{story}, while it sleeps")).await;
-    shop.change(&mut fastrand::Rng::new()).await;
-    shop.settle(&tally, &format!("{story}, still asleep")).await;
-    running.signal("CONT");
-    let said = tokio::task::spawn_blocking(move || running.end()).await.unwrap();
-    // What it had committed before it slept stands; anything later is refused.
-    assert!([0, 75].contains(&said.code), "{story}: {said:?}");
-    shop.settle(&tally, &format!("{story}, awake")).await;
-    shop
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_stopped_anywhere_writes_nothing_once_another_has_taken_over() {
-    let engine = ["claim.after", "read.batch", "carry.batch", "commit.before", "commit.after"];
-    let mssql = ["mssql.load.row", "mssql.load.done", "mssql.commit.sent"];
-    let postgres = ["postgres.commit.staged", "postgres.commit.advanced", "postgres.commit.sent"];
-    for (target, name, sink) in [("mssql", "SQL Server", mssql), ("postgres", "Postgres", postgres)]
-    {
-        let record = Recorder::new(&format!("SIGSTOP against a new run, {name}"));
-        let mut points = Vec::new();
-        for _ in 0..size(1, 7) {
-            points.extend(engine.into_iter().chain(sink).map(|point| (point, 1)));
-        }
-        let shops = shops(8, target, "append").await;
-        share(shops, points, &record.promise(), zombie).await;
-        if target == "mssql" {
-            control_unfenced(&record).await;
-        }
-        record.end();
-    }
-}
-
-/// A run that sleeps before it commits, to a server that does not compare where the checkpoint is.
-async fn control_unfenced(record: &Recorder) {
-    let tally = record.control("AND [sequence] = @sequence AND [run_id] = @run_id");
-    let shop = Shop::open("mssql", "append").await;
-    let rewrites = vec![Rewrite::without(" AND [sequence] = @sequence AND [run_id] = @run_id")];
-    let rules = Rules { rewrites, ..Rules::default() };
-    let proxy = Proxy::start(Protocol::Tds, &shop.lane.server(Link::Target), rules).await;
-    let url = shop.lane.by_way_of(Link::Target, &proxy.address()).1["url"].clone();
-    shop.write(url.as_str().unwrap());
-    zombie(shop, ("commit.before", 1), tally).await;
+async fn a_job_into_sqlite_may_be_killed_at_every_fail_point_and_anywhere() {
+    kills("sqlite", "SQLite").await;
 }

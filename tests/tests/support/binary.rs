@@ -126,7 +126,22 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::reading(command, Stdio::null())
+    }
+
+    /// A program that may stand at a fail point until it is released.
+    pub(crate) fn start_held(command: Command) -> Self {
+        Self::reading(command, Stdio::piped())
+    }
+
+    /// Lets it go on.
+    pub(crate) fn release(&mut self) {
+        self.child.stdin.take();
+    }
+
+    fn reading(mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
