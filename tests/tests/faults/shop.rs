@@ -58,11 +58,11 @@ impl Shop {
         }
         if !url.is_null() {
             target["url"] = url.clone();
-            target["allow_inline_secrets"] = true.into();
         }
         let stream = stream_config(self.lane.target.kind(), self.mode);
         let file = json!({
-            "version": 1, "pipeline": self.lane.stream.pipeline, "source": source, "target": target,
+            "version": 1, "pipeline": self.lane.stream.pipeline, "allow_inline_secrets": true,
+            "source": source, "target": target,
             "streams": { "public.orders": stream },
             "limits": { "batch": { "rows": 3 } },
             // As short as a file may say; who follows a killed run waits for it.
