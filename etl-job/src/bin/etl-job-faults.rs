@@ -36,8 +36,8 @@ fn kill(_: &str) {
     std::process::abort();
 }
 
-/// The thread stands still until stdin ends.
+/// The task stands still until stdin ends; others, such as the one that hears signals, go on.
 fn hold(name: &str) {
     eprintln!("fail point reached: {name}");
-    std::io::stdin().lock().read_to_end(&mut Vec::new()).ok();
+    tokio::task::block_in_place(|| std::io::stdin().lock().read_to_end(&mut Vec::new()).ok());
 }

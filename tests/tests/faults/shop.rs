@@ -94,8 +94,6 @@ impl Shop {
     pub(super) fn job(&self, point: Option<String>) -> Command {
         let mut command = Command::new(binary::etl_job_faults());
         command.args(["run", "--json"]).arg(self.path()).env_remove("RUST_LOG");
-        // While one thread stands still, another hears signals.
-        command.env("TOKIO_WORKER_THREADS", "2");
         if let Some(point) = point {
             command.env("ETL_FAIL_POINT", point);
         }

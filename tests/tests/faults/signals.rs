@@ -90,15 +90,15 @@ async fn oversleep(shop: &mut Shop, point: Point, tally: &Tally) -> Said {
     tally.faults(1);
     let mut running = held(shop, point).await;
     running.signal("STOP");
+    // Its transaction at the source holds the horizon: what is new now would wait for it.
     shop.settle(tally, &story).await;
-    shop.change().await;
-    shop.settle(tally, &format!("{story}, again")).await;
     let said = on_a_thread(move || {
         running.release();
         running.signal("CONT");
         running.end()
     });
     let said = said.await;
+    shop.change().await;
     shop.settle(tally, &format!("{story}, awake")).await;
     said
 }
