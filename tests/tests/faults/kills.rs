@@ -74,7 +74,7 @@ async fn kills(target: &'static str, name: &str) {
     for (mode, every) in [("upsert", 1), ("append", 1), ("soft_delete", 5), ("replace", 5)] {
         let record = Recorder::new(&format!("kill -9 at fail points and anywhere, {name}, {mode}"));
         modes.spawn(async move {
-            let shops = (if every > 1 { 2 } else { 6 }, target, mode);
+            let shops = (size(if every > 1 { 2 } else { 6 }, 6), target, mode);
             share(shops, blows(target, mode, every), record.promise(), kill).await;
             if mode == "append" {
                 control(target, &record).await;
