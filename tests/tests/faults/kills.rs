@@ -10,6 +10,7 @@ use etl_tests::wire::{Protocol, Rewrite};
 
 use super::points::{self, Point};
 use super::shop::{Shop, share};
+use super::world::at_once;
 
 /// What is done to one run.
 #[derive(Debug, Clone, Copy)]
@@ -69,22 +70,20 @@ fn blows(target: &str, mode: &str, every: usize) -> Vec<Blow> {
 
 /// Every mode at once: most of the time somebody waits for a lease.
 async fn kills(target: &'static str, name: &str) {
-    let mut modes = tokio::task::JoinSet::new();
     // What replaces and what marks is written by the same commits.
-    for (mode, every) in [("upsert", 1), ("append", 1), ("soft_delete", 5), ("replace", 5)] {
+    let modes = [("upsert", 1), ("append", 1), ("soft_delete", 5), ("replace", 5)];
+    let modes = modes.map(|(mode, every)| {
         let record = Recorder::new(&format!("kill -9 at fail points and anywhere, {name}, {mode}"));
-        modes.spawn(async move {
+        async move {
             let shops = (size(if every > 1 { 2 } else { 6 }, 6), target, mode);
             share(shops, blows(target, mode, every), record.promise(), kill).await;
             if mode == "append" {
                 control(target, &record).await;
             }
             record
-        });
-    }
-    while let Some(ended) = modes.join_next().await {
-        ended.unwrap().end();
-    }
+        }
+    });
+    at_once(modes).await.into_iter().for_each(Recorder::end);
 }
 
 /// The same kills of a run that does not make rows and position durable together.

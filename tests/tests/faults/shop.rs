@@ -14,7 +14,7 @@ use etl_tests::wire::{Protocol, Proxy, Rewrite, Rules};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::world::{Lane, Link, World, orders, postgres_rows, stream_config};
+use super::world::{Lane, Link, World, at_once, orders, postgres_rows, stream_config};
 use crate::support::binary;
 
 /// A lane with a pipeline file.
@@ -222,18 +222,15 @@ pub(super) async fn share<T: Send + 'static, F>(
     F: Future<Output = Shop> + Send + 'static,
 {
     let work = Arc::new(Mutex::new(work));
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..shops {
+    let tasks = (0..shops).map(|_| {
         let (work, tally, one) = (Arc::clone(&work), Arc::clone(&tally), one.clone());
-        tasks.spawn(async move {
+        async move {
             let mut shop = Shop::open(target, mode).await;
             loop {
                 let Some(next) = work.lock().unwrap().pop() else { return };
                 shop = one(shop, next, Arc::clone(&tally)).await;
             }
-        });
-    }
-    while let Some(ended) = tasks.join_next().await {
-        ended.unwrap();
-    }
+        }
+    });
+    at_once(tasks).await;
 }

@@ -8,6 +8,7 @@ use etl_tests::wire::{Protocol, Rewrite};
 
 use super::points::{self, Point};
 use super::shop::{Shop, share};
+use super::world::at_once;
 use crate::support::binary::{Running, Said};
 
 /// How long a run may take to end after SIGTERM; the CronJob of `deploy/` gives it longer.
@@ -65,7 +66,7 @@ fn is_after_the_last_batch((name, _): Point) -> bool {
 }
 
 /// SIGTERM at every fail point, once in the bounded run.
-async fn terminated(target: &'static str, name: &str) {
+async fn terminated(target: &'static str, name: &'static str) {
     let record = Recorder::new(&format!("SIGTERM at every fail point, {name}"));
     let mut points = Vec::new();
     for _ in 0..size(1, 4) {
@@ -79,7 +80,7 @@ async fn terminated(target: &'static str, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_at_every_fail_point_ends_a_run_at_a_batch_in_its_grace_period() {
     let targets = [("mssql", "SQL Server"), ("postgres", "Postgres"), ("sqlite", "SQLite")];
-    futures::future::join_all(targets.map(|(target, name)| terminated(target, name))).await;
+    at_once(targets.map(|(target, name)| terminated(target, name))).await;
 }
 
 /// A run that sleeps at a point while another takes over; then it goes on.

@@ -15,6 +15,7 @@ use etl_tests::torture::{Rows, Tally};
 use etl_tests::{mssql, postgres, tds};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::side::Side;
@@ -236,6 +237,13 @@ impl Lane {
         let section = if link == Link::Source { &self.sections.0 } else { &self.sections.1 };
         host(section["url"].as_str().unwrap())
     }
+}
+
+/// Runs all of them at once, each as a task, to their ends.
+pub(super) async fn at_once<T: Send + 'static>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    tasks.into_iter().collect::<JoinSet<_>>().join_all().await
 }
 
 /// The two connections of a run.
