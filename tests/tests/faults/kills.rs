@@ -80,10 +80,10 @@ async fn kills(target: &'static str, name: &str) {
             if mode == "append" {
                 control(target, &record).await;
             }
-            record
+            record.end();
         }
     });
-    at_once(modes).await.into_iter().for_each(Recorder::end);
+    at_once(modes).await;
 }
 
 /// The same kills of a run that does not make rows and position durable together.
