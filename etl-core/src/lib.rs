@@ -17,6 +17,8 @@ pub mod catalog;
 pub mod connector;
 pub mod error;
 mod exact;
+#[doc(hidden)]
+pub mod fail_point;
 pub mod ledger;
 pub mod metrics;
 pub mod pipeline;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::batch::BatchLimits;
 use crate::error::{Class, Error, Result};
+use crate::fail_point;
 use crate::metrics::Metrics;
 use crate::position::Position;
 use crate::retry::{Retry, RetryPolicy};
@@ -209,11 +210,13 @@ impl Pipeline {
         let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
         let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
         if !run.locked_out {
+            fail_point!("finish.before");
             // Nor does a panic here hide how the run ended.
             let finishing = AssertUnwindSafe(self.finish(&run.report)).catch_unwind().await;
             if finishing.is_err() {
                 tracing::warn!("the run's ledger row was not written: a part panicked; see stderr");
             }
+            fail_point!("finish.after");
         }
         self.metrics.finished(&run.report);
         let skipped_too_long = run.skipped_for.is_some_and(|time| time > self.options.max_skip);
@@ -221,8 +224,11 @@ impl Pipeline {
     }
 
     async fn drive(&mut self, run: &mut Progressing<'_>) -> Result<Outcome> {
+        fail_point!("open.before");
         let schema = self.open(run).await?;
+        fail_point!("open.after");
         let Some(checkpoint) = self.claim(run).await? else { return Ok(Outcome::Skipped) };
+        fail_point!("claim.after");
         run.report.checkpoint_from.clone_from(&checkpoint.position);
         run.report.checkpoint_to.clone_from(&checkpoint.position);
         let mut fence = Fence {
@@ -241,6 +247,7 @@ impl Pipeline {
         if let Some(position) = &after {
             self.acknowledge(position).await;
         }
+        fail_point!("resume.after");
         if replaces {
             return self.replace(run, &schema, &mut fence, after).await;
         }

@@ -1,6 +1,10 @@
 //! The job: reads a pipeline file and moves its rows.
 //!
-//! `main` is a sentence; everything else is here, so that `mssql-init` and the tests can use it.
+//! Everything is here, so that `mssql-init` and the tests can use it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
 
 pub mod build;
 pub mod cli;
@@ -12,3 +16,15 @@ pub mod report;
 pub mod secrets;
 pub mod signals;
 pub mod telemetry;
+
+/// The whole program: from the command line to the exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    telemetry::init_logs(telemetry::Style::of_stderr());
+    telemetry::panics_to_json();
+    ExitCode::from(commands::execute(cli.command))
+}

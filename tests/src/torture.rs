@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-pub use table::{MARKS, page_with, table};
+pub use table::{MARKS, NOTHING_YET, page_with, table};
 pub use tally::{Rows, Tally};
 
 /// What one test has seen, as the file has it.

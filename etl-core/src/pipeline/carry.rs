@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::batch::Batch;
 use crate::error::{Class, Result};
+use crate::fail_point;
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
@@ -47,6 +48,7 @@ impl Pipeline {
                     Next::Stop => return Ok(Swept::Stopped),
                     Next::Failed(error) => break error,
                 };
+                fail_point!("carry.batch");
                 let batch = self.transform(schema, batch)?;
                 match self.commit(run, fence, &batch).await {
                     Ok(()) => *after = Some(batch.position),
@@ -114,6 +116,7 @@ impl Pipeline {
     ) -> Result<()> {
         let started = Instant::now();
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        fail_point!("commit.before");
         let counts = loop {
             match self.sink.commit(batch, fence).await {
                 Ok(counts) => break counts,
@@ -121,11 +124,14 @@ impl Pipeline {
                 Err(error) => self.try_again(&mut retry, error).await?,
             }
         };
+        fail_point!("commit.after");
         fence.sequence += 1;
         run.report.add(batch, &counts);
         self.metrics.committed(batch, &counts, started.elapsed());
         tracing::debug!(rows = batch.changes.len(), sequence = fence.sequence, "batch committed");
+        fail_point!("commit.counted");
         self.acknowledge(&batch.position).await;
+        fail_point!("commit.acknowledged");
         if let Some(observer) = &self.observer {
             observer(&run.report);
         }

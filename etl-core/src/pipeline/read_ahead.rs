@@ -9,6 +9,7 @@ use tracing::Instrument;
 
 use crate::batch::{Batch, BatchLimits};
 use crate::error::Error;
+use crate::fail_point;
 use crate::position::Position;
 use crate::source::Source;
 
@@ -65,6 +66,7 @@ async fn read(
     limits: BatchLimits,
     sender: &mpsc::Sender<Next>,
 ) {
+    fail_point!("read.before");
     let mut stream = match source.read(after, limits).await {
         Ok(stream) => stream,
         Err(error) => {
@@ -73,13 +75,20 @@ async fn read(
             return;
         }
     };
+    fail_point!("read.began");
     // The place in the channel is taken before the batch is read, so that one batch waits and
     // no second one is held here.
     while let Ok(place) = sender.reserve().await {
         let next = match stream.next().await {
-            Some(Ok(batch)) => Next::Batch(batch),
+            Some(Ok(batch)) => {
+                fail_point!("read.batch");
+                Next::Batch(batch)
+            }
             Some(Err(error)) => Next::Failed(error),
-            None => Next::End,
+            None => {
+                fail_point!("read.end");
+                Next::End
+            }
         };
         let last = !matches!(next, Next::Batch(_));
         place.send(next);

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::carry::Swept;
 use super::{Pipeline, Progressing};
 use crate::error::{Error, Result};
+use crate::fail_point;
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
@@ -71,12 +72,14 @@ impl Pipeline {
     async fn apply(&mut self, run: &mut Progressing<'_>, fence: &mut Fence) -> Result<()> {
         let started = Instant::now();
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
+        fail_point!("replace.before");
         let counts = loop {
             match self.sink.apply(fence).await {
                 Ok(counts) => break counts,
                 Err(error) => self.try_again(&mut retry, error).await?,
             }
         };
+        fail_point!("replace.after");
         fence.sequence += 1;
         run.report.count(&counts);
         self.metrics.applied(&counts, started.elapsed());

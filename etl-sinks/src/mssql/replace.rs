@@ -1,7 +1,7 @@
 //! A stage that is kept in the database, and how it becomes the target.
 
 use etl_core::sink::{Counts, Fence};
-use etl_core::{Batch, Error, Result};
+use etl_core::{Batch, Error, Result, fail_point};
 use etl_sql::mssql::connect::required;
 use etl_sql::mssql::error::{Phase, own};
 use etl_sql::mssql::quote::name;
@@ -111,8 +111,9 @@ impl MssqlSink {
         let replace = self.replacing()?;
         let empty = batch.changes.is_empty();
         let sql = if empty { &replace.load_position } else { &replace.load };
-        let row = connection
-            .query_row(
+        let row = fail_point!(
+            "mssql.replace.load.sent",
+            connection.query_row(
                 sql,
                 &[
                     &self.link.name.as_str(),
@@ -129,8 +130,9 @@ impl MssqlSink {
                 Phase::Commit,
                 &doing,
             )
-            .await?;
+        )?;
         row.ok_or_else(|| Error::unknown(format!("{doing}: no answer")))?;
+        fail_point!("mssql.replace.load.answered");
         self.link.keep(connection);
         Ok(Counts::default())
     }
@@ -139,8 +141,9 @@ impl MssqlSink {
     pub(super) async fn send_apply(&mut self, fence: &Fence) -> Result<Counts> {
         let doing = self.doing("replacing the target");
         let mut connection = self.link.take().await?;
-        let row = connection
-            .query_row(
+        let row = fail_point!(
+            "mssql.replace.apply.sent",
+            connection.query_row(
                 &self.replacing()?.apply,
                 &[
                     &self.link.name.as_str(),
@@ -154,9 +157,10 @@ impl MssqlSink {
                 Phase::Commit,
                 &doing,
             )
-            .await
-            .map_err(|error| self.explain(error))?
-            .ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
+        )
+        .map_err(|error| self.explain(error))?
+        .ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
+        fail_point!("mssql.replace.apply.answered");
         let count = |column| required::<i64>(&row, column).map(unsigned);
         let (inserted, updated) = (count("inserted")?, count("updated")?);
         let (deleted, staged) = (count("deleted")?, count("staged")?);

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{self, Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport, Sink};
-use etl_core::{Batch, Changes, Class, Definition, Error, Position, Result};
+use etl_core::{Batch, Changes, Class, Definition, Error, Position, Result, fail_point};
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::bulk;
 use etl_sql::mssql::connect::{Connection, required, value};
@@ -74,6 +74,7 @@ impl MssqlSink {
         let sql =
             if self.link.staged { &statements.truncate_stage } else { &statements.create_stage };
         connection.batch(sql, &doing).await?;
+        fail_point!("mssql.stage.empty");
         self.link.staged = true;
         Ok(connection)
     }
@@ -96,8 +97,9 @@ impl MssqlSink {
         let sql = if changes.is_empty() { &statements.commit_position } else { &statements.commit };
         let rows = signed(changes.len())?;
         let upserts = signed(changes.len() - changes.delete_count())?;
-        let row = connection
-            .query_row(
+        let row = fail_point!(
+            "mssql.commit.sent",
+            connection.query_row(
                 sql,
                 &[
                     &self.link.name.as_str(),
@@ -114,8 +116,9 @@ impl MssqlSink {
                 Phase::Commit,
                 &doing,
             )
-            .await?
-            .ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
+        )?
+        .ok_or_else(|| Error::unknown(format!("{doing}: the answer holds no counts")))?;
+        fail_point!("mssql.commit.answered");
         let count = |column| required::<i64>(&row, column);
         let (deleted, updated, inserted) =
             (count("deleted")?, count("updated")?, count("inserted")?);
@@ -215,14 +218,16 @@ impl Sink for MssqlSink {
         let mut connection = self.link.take().await?;
         let doing = self.doing("claiming the pipeline");
         let sql = statements::claim(&self.link.config.state_schema)?;
-        let row = connection
-            .query_row(
+        let row = fail_point!(
+            "mssql.claim.sent",
+            connection.query_row(
                 &sql,
                 &[&self.link.name.as_str(), &run.id, &milliseconds(run.ttl), &run.waited],
                 Phase::Repeatable,
                 &doing,
             )
-            .await?;
+        )?;
+        fail_point!("mssql.claim.answered");
         let claim = match row {
             Some(row) => Claim::Claimed(checkpoint(&row)?),
             None => Claim::Busy(lease(&look(&mut connection, &self.link, &doing).await?)?),
@@ -282,8 +287,9 @@ impl Sink for MssqlSink {
         let class = report.error_class.map_or("", Class::as_str);
         let code: String =
             report.error_code.as_deref().unwrap_or_default().chars().take(20).collect();
-        connection
-            .query(
+        fail_point!(
+            "mssql.finish.sent",
+            connection.query(
                 &sql,
                 &[
                     &self.link.name.as_str(),
@@ -297,7 +303,7 @@ impl Sink for MssqlSink {
                 Phase::Repeatable,
                 &doing,
             )
-            .await?;
+        )?;
         self.link.keep(connection);
         Ok(())
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Class, Error, Position, Result};
+use etl_core::{Batch, Class, Error, Position, Result, fail_point};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::Session;
@@ -77,22 +77,28 @@ impl PostgresSink {
             .then(|| bulk::encode(target, &batch.changes))
             .transpose()?;
         session.begin(&doing).await?;
+        fail_point!("postgres.commit.begun");
         if let Some(data) = &data {
             stage(&mut session, statements, data, batch, &doing).await?;
         }
+        fail_point!("postgres.commit.staged");
         let step = Step::commit(self.link.stream.mode, batch);
         let begins = self.link.reach(&mut session, step, fence, &doing).await?;
         if let (Some(replace), true) = (replace, begins) {
             session.run(&replace.empty, &doing).await?;
         }
+        fail_point!("postgres.commit.advanced");
         let counts = match data {
             Some(_) => apply(&mut session, statements, batch, &doing).await?,
             None => Counts::default(),
         };
+        fail_point!("postgres.commit.applied");
         // What is in a stage only is nothing yet.
         let counts = if replace.is_some() { Counts::default() } else { counts };
         count(&mut session, &self.link, step, fence, &counts, &doing).await?;
-        session.commit_once(&doing).await?;
+        fail_point!("postgres.commit.counted");
+        fail_point!("postgres.commit.sent", session.commit_once(&doing))?;
+        fail_point!("postgres.commit.answered");
         self.link.keep(session);
         Ok(counts)
     }
@@ -105,17 +111,20 @@ impl PostgresSink {
             replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
         session.begin(&doing).await?;
         let begins = self.link.reach(&mut session, Step::Apply, fence, &doing).await?;
+        fail_point!("postgres.replace.advanced");
         if begins {
             session.run(&replace.empty, &doing).await?;
         }
         let counts = replace.apply(&mut session, &self.link, &doing).await?;
+        fail_point!("postgres.replace.applied");
         let total = sqlx::query(AssertSqlSafe(statements::total(&self.link.state_schema)?))
             .bind(&self.link.name)
             .bind(signed(counts.inserted + counts.updated + counts.deleted)?)
             .bind(milliseconds(fence.ttl));
         session.execute(total, &doing).await?;
         count(&mut session, &self.link, Step::Apply, fence, &counts, &doing).await?;
-        session.commit_once(&doing).await?;
+        fail_point!("postgres.replace.sent", session.commit_once(&doing))?;
+        fail_point!("postgres.replace.answered");
         self.link.keep(session);
         Ok(counts)
     }
@@ -206,6 +215,7 @@ impl Sink for PostgresSink {
             Err(error) if state::is_missing(&error) => return Err(self.link.unprepared(&doing)),
             row => row?,
         };
+        fail_point!("postgres.claim.taken");
         let claim = if let Some(row) = row {
             for sql in [statements::abandon(schema)?, statements::open_ledger(schema)?] {
                 let query =
@@ -264,6 +274,7 @@ impl Sink for PostgresSink {
             .bind(&self.link.name)
             .bind(report.run.to_string());
         session.execute(release, &doing).await?;
+        fail_point!("postgres.finish.released");
         let close = sqlx::query(AssertSqlSafe(statements::close_ledger(schema)?))
             .bind(&self.link.name)
             .bind(report.run.to_string())

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use etl_core::connector::Mode;
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Changes, StreamSchema};
+use etl_core::{Batch, Changes, StreamSchema, fail_point};
 use etl_sql::sqlite::{plan, table};
 use sqlx::sqlite::SqliteConnection;
 
@@ -62,6 +62,7 @@ impl SqliteSink {
     ) -> Result<Counts> {
         let name = self.settings.name.clone();
         session.begin("taking the file's write lock").await?;
+        fail_point!("sqlite.commit.begun");
         let counts = match state::standing(&mut session.connection, &name, step, fence).await? {
             Standing::Done => {
                 let total = state::tally(&mut session.connection, &name, fence.run).await?;
@@ -70,8 +71,11 @@ impl SqliteSink {
             }
             Standing::Here { begins } => {
                 let counts = self.change(&mut session, step, begins, rows).await?;
+                fail_point!("sqlite.commit.applied");
                 state::advance(&mut session.connection, &name, step, fence, &counts).await?;
-                session.commit("committing").await?;
+                fail_point!("sqlite.commit.advanced");
+                fail_point!("sqlite.commit.sent", session.commit("committing"))?;
+                fail_point!("sqlite.commit.answered");
                 counts
             }
         };
@@ -126,6 +130,7 @@ impl Sink for SqliteSink {
             .await?
             .ok_or_else(|| self.settings.unprepared("the pipeline has no checkpoint row"))?;
         let tally = state::tally(c, &self.settings.name, run.id).await?;
+        fail_point!("sqlite.claim.taken");
         session.commit("claiming the pipeline").await?;
         self.tally = tally;
         self.session = Some(session);
@@ -139,6 +144,7 @@ impl Sink for SqliteSink {
         let mut session = self.take().await?;
         if mode.is_keyed() {
             write::stage(&mut session, &target, &rows).await?;
+            fail_point!("sqlite.commit.staged");
         }
         self.write(session, Step::commit(mode, batch), fence, &rows).await
     }
@@ -168,6 +174,7 @@ impl Sink for SqliteSink {
         let mut session = self.take().await?;
         session.begin("ending the run").await?;
         state::finish(&mut session.connection, report).await?;
+        fail_point!("sqlite.finish.released");
         session.commit("ending the run").await?;
         self.session = Some(session);
         Ok(())

@@ -11,6 +11,7 @@ use async_stream::try_stream;
 use etl_core::batch::{Batch, BatchLimits};
 use etl_core::connector::{self, Mode, Safety};
 use etl_core::error::{Error, Result, ResultExt};
+use etl_core::fail_point;
 use etl_core::position::Position;
 use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::copy::Frames;
@@ -56,6 +57,7 @@ pub(super) async fn begin(
     } else {
         settle::times(&mut connection, stream, &mut place).await?
     };
+    fail_point!("postgres-source.horizon");
     let bounds = bounds(stream, &place);
     let mut reader = Reader::new(Arc::clone(&plan), stream, place, limits).below(given_out);
     if !settled && stream.config.mode == Mode::Replace {
@@ -74,6 +76,7 @@ pub(super) async fn begin(
     if !by_number {
         open_snapshot(&mut connection, source, &plan).await?;
     }
+    fail_point!("postgres-source.snapshot");
     let sql = query::copy(&plan, &source.table, &bounds)?;
     tracing::debug!(stream = stream.name, sql, "reading");
     let name = stream.full_name();
@@ -136,6 +139,7 @@ fn rows(
                     if reader.is_full(&frame) {
                         yield reader.batch()?;
                     }
+                    fail_point!("postgres-source.row");
                     if !reader.push(&frame)? {
                         complete = false;
                         break 'sweep;
@@ -152,6 +156,7 @@ fn rows(
             // In the middle of a COPY: nothing more can be said on this connection.
             drop(connection);
         }
+        fail_point!("postgres-source.end");
         yield reader.end()?;
     }
     .boxed()

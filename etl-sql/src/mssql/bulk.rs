@@ -8,7 +8,7 @@ use arrow::datatypes::{
     Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
 };
 use etl_core::connector::OnSpecial;
-use etl_core::{Changes, Error, Result};
+use etl_core::{Changes, Error, Result, fail_point};
 use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime2, DateTimeOffset, Time};
 use tiberius::{ColumnData, SqlBulkCopyOption, ToSql, TokenRow, Uuid};
@@ -86,9 +86,12 @@ async fn run(
             }
         }
         request.send(row).await.map_err(fail)?;
+        fail_point!("mssql.load.row");
     }
+    fail_point!("mssql.load.unfinished");
     // The commit counts what arrived; the count in this answer depends on the session's settings.
     request.finalize().await.map_err(fail)?;
+    fail_point!("mssql.load.done");
     for (column, value, row) in large {
         fill(&mut connection, table, target, &columns, column, value, row, doing).await?;
     }

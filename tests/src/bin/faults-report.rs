@@ -1,11 +1,12 @@
 //! Makes `docs/measured/faults.json` and the table of `docs/reliability.md` of what the fault
 //! tests wrote, or says that the table is not what the file says.
 
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
-use etl_tests::torture::{Measured, page_with, read, table};
+use etl_tests::torture::{Measured, NOTHING_YET, page_with, read, table};
 
 #[derive(Debug, Parser)]
 #[command(name = "faults-report")]
@@ -45,12 +46,9 @@ fn main() -> anyhow::Result<()> {
         std::fs::write(&a.file, text + "\n")
             .with_context(|| format!("writing {}", a.file.display()))?;
     }
-    let text = std::fs::read_to_string(&a.file)
-        .with_context(|| format!("reading {}", a.file.display()))?;
-    let measured: Measured = serde_json::from_str(&text)?;
     let page = std::fs::read_to_string(&a.page)
         .with_context(|| format!("reading {}", a.page.display()))?;
-    let Some(new) = page_with(&page, &table(&measured)) else {
+    let Some(new) = page_with(&page, &shown(&a.file)?) else {
         bail!("{} lacks the marks of the table", a.page.display());
     };
     if a.check {
@@ -63,4 +61,16 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::write(&a.page, new).with_context(|| format!("writing {}", a.page.display()))
+}
+
+/// What the page is to show.
+fn shown(file: &Path) -> anyhow::Result<String> {
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(NOTHING_YET.to_owned()),
+        Err(error) => return Err(error).with_context(|| format!("reading {}", file.display())),
+    };
+    let measured: Measured = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not what faults-report writes", file.display()))?;
+    Ok(table(&measured))
 }

@@ -10,6 +10,10 @@ pub const MARKS: (&str, &str) = (
     "<!-- end of the table -->",
 );
 
+/// What is there before anything was measured.
+pub const NOTHING_YET: &str = "No run is recorded yet. Each test prints its figures when it runs; \
+    `scripts/torture` records them here.\n";
+
 /// The tests and their controls as Markdown.
 #[must_use]
 pub fn table(measured: &Measured) -> String {

@@ -10,7 +10,7 @@ use etl_tests::wire::{Fault, Kind, Protocol, Proxy, Rewrite, Rules, Way};
 use serde_json::Value;
 
 use super::broken;
-use super::world::{Lane, Link, World};
+use super::world::{Lane, Link, World, at_once};
 
 /// One link of a lane, and what is wrong with what is sent over it.
 #[derive(Clone, Default)]
@@ -37,7 +37,7 @@ impl Wire {
             _ => Protocol::Postgres,
         };
         let mut lanes = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..size(8, 16) {
             lanes.push(Arc::new(Lane::new(&world, kind, "append").await));
         }
         Self { name, link, protocol, lanes }
@@ -45,15 +45,15 @@ impl Wire {
 
     /// Every n-th frame from `first` on, in steps, several lanes at once.
     async fn every_frame(&self, kind: Kind, variant: &Variant, tally: &Arc<Tally>, step: u64) {
-        for way in [Way::ToServer, Way::ToClient] {
+        // What a lost answer does shows early in what comes back.
+        for way in [Way::ToClient, Way::ToServer] {
             let next = Arc::new(AtomicU64::new(1));
             let over = Arc::new(AtomicBool::new(false));
-            let mut tasks = tokio::task::JoinSet::new();
-            for lane in &self.lanes {
+            let tasks = self.lanes.iter().map(|lane| {
                 let (lane, tally) = (Arc::clone(lane), Arc::clone(tally));
                 let (next, over) = (Arc::clone(&next), Arc::clone(&over));
                 let (link, protocol, variant) = (self.link, self.protocol, variant.clone());
-                tasks.spawn(async move {
+                async move {
                     while !over.load(Ordering::SeqCst) && !is_enough(&variant, &tally) {
                         let nth = next.fetch_add(step, Ordering::SeqCst);
                         let fault = Fault { way, nth, kind };
@@ -61,11 +61,9 @@ impl Wire {
                             over.store(true, Ordering::SeqCst);
                         }
                     }
-                });
-            }
-            while let Some(ended) = tasks.join_next().await {
-                ended.unwrap();
-            }
+                }
+            });
+            at_once(tasks).await;
         }
     }
 

@@ -9,7 +9,8 @@ use etl_tests::tds;
 use etl_tests::torture::{Recorder, Tally};
 use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 
-use super::world::{Lane, Link, Target, World};
+use super::world::{Lane, Link, World, double};
+use crate::support::side::Side;
 
 /// A lane whose T-SQL is rewritten on its way, and the proxy that does it.
 async fn rewritten(
@@ -26,7 +27,7 @@ async fn rewritten(
 /// ends the statement, and what was done before it must go with it.
 async fn locked_row(rewrites: Vec<Rewrite>, tally: &Tally) {
     let world = World::new(9).await;
-    let (target, _double) = Target::double();
+    let (target, _double) = double();
     let mut lane = Lane::into(&world, target, "upsert").await;
     lane.sections.1["lock_timeout"] = "150ms".into();
     lane.sections.1["command_timeout"] = "5s".into();
@@ -36,7 +37,7 @@ async fn locked_row(rewrites: Vec<Rewrite>, tally: &Tally) {
     world.source.execute("UPDATE public.orders SET note = 'changed' WHERE id = 9").await;
     tokio::time::sleep(Duration::from_millis(1200)).await;
 
-    let Target::Mssql(database) = &lane.target else { unreachable!() };
+    let Side::Mssql(database) = &lane.target else { unreachable!() };
     let mut other = database.connect().await;
     other
         .batch("BEGIN TRANSACTION; UPDATE dbo.orders SET note = N'held' WHERE id = 2;", "")
@@ -71,7 +72,7 @@ async fn a_statement_that_fails_in_a_commit_takes_the_whole_commit_with_it() {
 /// same sequence. Then the first wakes.
 async fn restored(rewrites: Vec<Rewrite>, tally: &Tally) {
     let world = World::new(12).await;
-    let (target, _double) = Target::double();
+    let (target, _double) = double();
     let mut lane = Lane::into(&world, target, "append").await;
     let any = !rewrites.is_empty();
     let (proxy, sections) = rewritten(&lane, rewrites).await;
@@ -127,7 +128,7 @@ async fn without_the_application_lock_the_row_of_the_checkpoint_keeps_tries_apar
     let record = Recorder::new("commits without the application lock, SQL Server");
     let tally = record.promise();
     let world = World::new(24).await;
-    let (target, double) = Target::double();
+    let (target, double) = double();
     let mut lane = Lane::into(&world, target, "append").await;
     lane.options.limits = BatchLimits { rows: 2, bytes: 1 << 20 };
     lane.sections.1["command_timeout"] = "5s".into();

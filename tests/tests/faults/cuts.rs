@@ -10,7 +10,7 @@ use etl_tests::torture::{Recorder, Tally, size};
 use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 
 use super::broken;
-use super::world::{Lane, Link, World};
+use super::world::{Lane, Link, World, at_once};
 
 /// What every commit sends, with rows or without, and nothing else does.
 fn mark(kind: &str) -> String {
@@ -76,10 +76,16 @@ async fn lane(kind: &str) -> Lane {
     lane
 }
 
-async fn commits_are_cut(kind: &str, name: &str, clause: &str) {
+async fn commits_are_cut(kind: &'static str, name: &str, clause: &str) {
     let record = Recorder::new(&format!("commits cut before, during and after, {name}"));
+    let lanes = (0..size(1, 4)).map(|_| {
+        let tally = record.promise();
+        async move {
+            cut(&lane(kind).await, kind, size(60, 2_500), &Variant::default(), &tally).await;
+        }
+    });
+    at_once(lanes).await;
     let lane = lane(kind).await;
-    cut(&lane, kind, size(60, 2_500), &Variant::default(), &record.promise()).await;
     let rewrite = Some(Rewrite::without(clause));
     let tally = record.control(clause.trim());
     cut(&lane, kind, 1, &Variant { rewrite, ..Variant::default() }, &tally).await;

@@ -8,8 +8,12 @@ mod anomaly; // one fault at frame n of either link, for every n
 mod broken; // safeguards taken out, by wrapping what has them
 mod clauses; // safeguards taken out of the T-SQL that is sent
 mod cuts; // commits whose connection is cut
+mod kills; // the real program, killed
 mod late; // commits that come late
 mod overlap; // eight runs at once
+mod points; // the fail points, and that no released program has them
+mod shop; // orders that change, and the real program
+mod signals; // the real program, asked to end and put to sleep
 mod simulation; // the engine against a model, from seeds
 mod time; // leases, clocks, pauses
 mod world; // a source, targets, runs in this process, what is compared

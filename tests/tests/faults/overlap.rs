@@ -8,23 +8,20 @@ use etl_tests::torture::{Recorder, Tally, size};
 use etl_tests::wire::{Protocol, Proxy, Rewrite, Rules};
 use serde_json::Value;
 
-use super::world::{Lane, Link, World};
+use super::world::{Lane, Link, World, at_once};
 
 const RUNS: u64 = 8;
 
 /// All begin at the same moment on an empty target; how they ended.
 async fn together(lane: &Arc<Lane>, sections: &(Value, Value), tally: &Arc<Tally>) {
     lane.clear().await;
-    let mut runs = tokio::task::JoinSet::new();
-    for _ in 0..RUNS {
+    let runs = (0..RUNS).map(|_| {
         let (lane, sections, tally) = (Arc::clone(lane), sections.clone(), Arc::clone(tally));
-        runs.spawn(
-            async move { Lane::run(lane.pipeline(&sections), &tally, "eight at once").await },
-        );
-    }
+        async move { Lane::run(lane.pipeline(&sections), &tally, "eight at once").await }
+    });
     let mut story = String::new();
-    while let Some(ended) = runs.join_next().await {
-        let Some(finished) = ended.unwrap() else { return };
+    for finished in at_once(runs).await {
+        let Some(finished) = finished else { return };
         let outcome = finished.report.outcome;
         // Another run was met, and gave way or was given way to.
         tally.faults(u64::from(matches!(outcome, Outcome::Skipped | Outcome::Fenced)));
@@ -33,16 +30,28 @@ async fn together(lane: &Arc<Lane>, sections: &(Value, Value), tally: &Arc<Tally
     lane.settle(tally, &format!("eight at once: {story}")).await;
 }
 
-async fn overlap(kind: &str, name: &str, protocol: Protocol, without: &[&str]) {
-    let record = Recorder::new(&format!("eight runs at once, {name}"));
+async fn lane(kind: &str) -> Arc<Lane> {
     let world = World::new(12).await;
     let mut lane = Lane::new(&world, kind, "append").await;
     // So long that nobody asks whether it is still his: only what a commit compares counts.
     lane.options.lease_ttl = Duration::from_secs(3);
-    let lane = Arc::new(lane);
-    for _ in 0..size(4, 500) {
-        together(&lane, &lane.sections, &record.promise()).await;
-    }
+    Arc::new(lane)
+}
+
+async fn overlap(kind: &'static str, name: &str, protocol: Protocol, without: &[&str]) {
+    let record = Recorder::new(&format!("eight runs at once, {name}"));
+    // Who finds another at work looks again a second later; so five times eight at once.
+    let lanes = (0..size(1, 5)).map(|_| {
+        let tally = record.promise();
+        async move {
+            let lane = lane(kind).await;
+            for _ in 0..size(4, 100) {
+                together(&lane, &lane.sections, &tally).await;
+            }
+        }
+    });
+    at_once(lanes).await;
+    let lane = lane(kind).await;
     let tally = record.control("lease and fence");
     let rewrites = without.iter().map(|clause| Rewrite::without(clause)).collect();
     let rules = Rules { rewrites, ..Rules::default() };

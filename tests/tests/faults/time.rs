@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Lane, Link, Target, World};
+use super::world::{Lane, Link, World, double};
 
 type Running = JoinHandle<etl_core::pipeline::Finished>;
 
@@ -24,7 +24,7 @@ fn start(mut pipeline: Pipeline) -> Running {
 /// A lane whose server is this test's alone, and which waits as long as a commit takes.
 async fn lane() -> (Lane, Handle) {
     let world = World::new(12).await;
-    let (target, double) = Target::double();
+    let (target, double) = double();
     let mut lane = Lane::into(&world, target, "append").await;
     lane.sections.1["command_timeout"] = "20s".into();
     (lane, double)

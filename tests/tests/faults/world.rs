@@ -15,7 +15,10 @@ use etl_tests::torture::{Rows, Tally};
 use etl_tests::{mssql, postgres, tds};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::side::Side;
 
 /// A run that takes longer than this hangs.
 const WATCHDOG: Duration = Duration::from_secs(90);
@@ -57,65 +60,54 @@ pub(super) async fn postgres_rows(database: &postgres::Database) -> Rows {
     rows.unwrap().iter().map(|row| (0..4).map(|at| row.get(at)).collect()).collect()
 }
 
-/// Where the orders go.
-pub(super) enum Target {
-    Mssql(mssql::Database),
-    Postgres(postgres::Database),
+/// A server of this test alone, whose statements can be held and whose clock can be set.
+pub(super) fn double() -> (Side, tds::Handle) {
+    let double = tds::Server::start(tds::Options::default()).unwrap();
+    let mut owner = MssqlConfig::from_url(&double.url().into()).unwrap();
+    owner.tls = Tls::Disable;
+    (Side::Mssql(mssql::Database { owner }), double)
 }
 
-impl Target {
-    pub(super) async fn new(kind: &str) -> Self {
-        match kind {
-            "mssql" => Self::Mssql(mssql::Database::new().await),
-            "postgres" => Self::Postgres(postgres::Database::new().await),
-            other => panic!("no test knows {other}"),
+/// What the orders are called in a target.
+pub(super) fn object(target: &str) -> &'static str {
+    match target {
+        "mssql" => "dbo.orders",
+        "postgres" => "public.orders",
+        _ => "orders",
+    }
+}
+
+/// The orders that a target holds.
+pub(super) async fn orders(target: &Side) -> Rows {
+    match target {
+        Side::Postgres(database) => postgres_rows(database).await,
+        Side::Mssql(_) | Side::Sqlite(_) => {
+            let id = if target.kind() == "mssql" { "id" } else { "CAST(id AS TEXT)" };
+            target.cells(&format!("SELECT {id}, note, amount, updated_at FROM orders")).await
         }
     }
+}
 
-    /// A server of this test alone, whose statements can be held and whose clock can be set.
-    pub(super) fn double() -> (Self, tds::Handle) {
-        let double = tds::Server::start(tds::Options::default()).unwrap();
-        let mut owner = MssqlConfig::from_url(&double.url().into()).unwrap();
-        owner.tls = Tls::Disable;
-        (Self::Mssql(mssql::Database { owner }), double)
+/// What a pipeline file says about the orders; soft delete is said like a mode.
+pub(super) fn stream_config(target: &str, mode: &str) -> Value {
+    let mut config = json!({
+        "object": object(target), "mode": mode, "primary_key": ["id"],
+        "cursor": { "column": "updated_at", "guard": "1s" },
+        "select": ["id", "note", "amount", "updated_at"],
+    });
+    if mode == "soft_delete" {
+        config["mode"] = "upsert".into();
+        config["where"] = "amount >= 0".into();
+        config["on_filter_exit"] = "soft_delete".into();
+        config["soft_delete"] = json!({ "column": "_deleted_at" });
     }
-
-    pub(super) async fn execute(&self, sql: &str) {
-        match self {
-            Self::Mssql(database) => database.run(sql).await,
-            Self::Postgres(database) => database.execute(sql).await,
-        }
-    }
-
-    pub(super) async fn rows(&self) -> Rows {
-        match self {
-            Self::Mssql(database) => {
-                let sql = "SELECT [id], [note], [amount], [updated_at] FROM [dbo].[orders];";
-                database.rows(sql).await
-            }
-            Self::Postgres(database) => postgres_rows(database).await,
-        }
-    }
-
-    fn section(&self) -> Value {
-        match self {
-            Self::Mssql(database) => database.section(),
-            Self::Postgres(database) => database.section(),
-        }
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Mssql(_) => "mssql",
-            Self::Postgres(_) => "postgres",
-        }
-    }
+    config
 }
 
 /// One stream from a world into a target of its own.
 pub(super) struct Lane {
     pub(super) world: Arc<World>,
-    pub(super) target: Target,
+    pub(super) target: Side,
     pub(super) stream: Stream,
     /// The source's and the target's sections, with limits that a test can wait for.
     pub(super) sections: (Value, Value),
@@ -125,20 +117,14 @@ pub(super) struct Lane {
 impl Lane {
     /// A prepared target of this kind for the world's orders.
     pub(super) async fn new(world: &Arc<World>, kind: &str, mode: &str) -> Self {
-        Self::into(world, Target::new(kind).await, mode).await
+        Self::into(world, Side::of(kind).await, mode).await
     }
 
-    pub(super) async fn into(world: &Arc<World>, target: Target, mode: &str) -> Self {
-        let object = if target.kind() == "mssql" { "dbo.orders" } else { "public.orders" };
-        let config = json!({
-            "object": object, "mode": mode, "primary_key": ["id"],
-            "cursor": { "column": "updated_at", "guard": "1s" },
-            "select": ["id", "note", "amount", "updated_at"],
-        });
+    pub(super) async fn into(world: &Arc<World>, target: Side, mode: &str) -> Self {
         let stream = Stream {
             pipeline: "torture".to_owned(),
             name: "public.orders".to_owned(),
-            config: serde_json::from_value(config).unwrap(),
+            config: serde_json::from_value(stream_config(target.kind(), mode)).unwrap(),
         };
         let source = world.source.section();
         let sections = (limited(source, false), limited(target.section(), true));
@@ -222,7 +208,7 @@ impl Lane {
                 return;
             };
             if run.report.outcome == Outcome::Success {
-                tally.compare(story, wanted, &self.target.rows().await);
+                tally.compare(story, wanted, &orders(&self.target).await);
                 return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -234,8 +220,7 @@ impl Lane {
     /// An empty target and no position: as before the first run.
     pub(super) async fn clear(&self) {
         self.admin().change(StateChange::Position(None)).await.unwrap();
-        let table = if self.target.kind() == "mssql" { "dbo.orders" } else { "public.orders" };
-        self.target.execute(&format!("DELETE FROM {table};")).await;
+        self.target.execute(&format!("DELETE FROM {};", object(self.target.kind()))).await;
     }
 
     /// The sections with another address for the source or the target.
@@ -254,6 +239,13 @@ impl Lane {
     }
 }
 
+/// Runs all of them at once, each as a task, to their ends.
+pub(super) async fn at_once<T: Send + 'static>(
+    tasks: impl IntoIterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    tasks.into_iter().collect::<JoinSet<_>>().join_all().await
+}
+
 /// The two connections of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Link {
@@ -263,6 +255,9 @@ pub(super) enum Link {
 
 /// A server that does not answer costs a test this long, and not minutes.
 fn limited(mut section: Value, target: bool) -> Value {
+    if section["type"] == "sqlite" {
+        return section;
+    }
     section["connect_timeout"] = "3s".into();
     section["tls"] = "disable".into();
     if target {

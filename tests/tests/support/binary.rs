@@ -26,25 +26,39 @@ pub(crate) fn mssql_init() -> &'static Path {
     })
 }
 
+/// Where `etl-job` with fail points is: `ETL_JOB_FAULTS_BIN`, or built now, once.
+pub(crate) fn etl_job_faults() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| match std::env::var_os("ETL_JOB_FAULTS_BIN") {
+        Some(path) => PathBuf::from(path),
+        // Another feature, so other files: the programs without it stay as they are.
+        None => build(&["--bin", "etl-job-faults", "--features", "etl-job/fail-points"])
+            .join("etl-job-faults"),
+    })
+}
+
 /// The folder of the programs, all of them built: one alone would be built with other features of
 /// its dependencies, so with all of them anew.
 fn built() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        // <target>/<profile>/deps/integration-…
-        let own = std::env::current_exe().unwrap();
-        let profile = own.ancestors().nth(2).unwrap();
-        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-        build.args(["build", "--quiet", "--workspace", "--bins", "--target-dir"]);
-        build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let built = build.output().unwrap();
-        let said = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "the programs could not be built: {said}");
-        profile.to_owned()
-    })
+    FOLDER.get_or_init(|| build(&["--bins"]))
+}
+
+/// Builds programs of the whole workspace; the folder in which they are.
+fn build(which: &[&str]) -> PathBuf {
+    // <target>/<profile>/deps/integration-…
+    let own = std::env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).unwrap();
+    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    build.args(["build", "--quiet", "--workspace"]).args(which).arg("--target-dir");
+    build.arg(profile.parent().unwrap()).current_dir(env!("CARGO_MANIFEST_DIR"));
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    let built = build.output().unwrap();
+    let said = String::from_utf8_lossy(&built.stderr);
+    assert!(built.status.success(), "the programs could not be built: {said}");
+    profile.to_owned()
 }
 
 /// `etl-job` with arguments, deaf to the environment of whoever runs the tests.
@@ -112,7 +126,22 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::reading(command, Stdio::null())
+    }
+
+    /// A program that may stand at a fail point until it is released.
+    pub(crate) fn start_held(command: Command) -> Self {
+        Self::reading(command, Stdio::piped())
+    }
+
+    /// Lets it go on.
+    pub(crate) fn release(&mut self) {
+        self.child.stdin.take();
+    }
+
+    fn reading(mut command: Command, stdin: Stdio) -> Self {
+        command.stdin(stdin);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());

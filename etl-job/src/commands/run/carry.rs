@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use etl_core::connector::Stream;
 use etl_core::pipeline::{Finished, Observer};
-use etl_core::{Error, RunReport};
+use etl_core::{Error, RunReport, fail_point};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -31,6 +31,7 @@ impl Round {
         );
         let carried = self.carry_as(run, stream).instrument(span.clone());
         let finished = explained(carried.await, &self.file);
+        fail_point!("job.after-run");
         let summary = Summary::new(&stream.pipeline, &stream.name, &finished);
         span.in_scope(|| self.tell(&summary));
         self.output.print(&summary, &summary.text());
@@ -68,6 +69,7 @@ impl Round {
                 if let Some(observer) = self.progress.observer() {
                     pipeline = pipeline.with_observer(observer);
                 }
+                fail_point!("job.before-run");
                 Box::pin(pipeline.run(&self.stop)).await
             }
             Err(error) => {
