@@ -250,3 +250,58 @@ impl From<arrow::error::ArrowError> for Error {
         Self::internal("building a record batch").with_source(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_its_word_and_may_pass_or_not() {
+        for (class, word, retryable) in [
+            (Class::Transient, "transient", true),
+            (Class::Unknown, "unknown", true),
+            (Class::Capacity, "capacity", true),
+            (Class::Data, "data", false),
+            (Class::Schema, "schema", false),
+            (Class::Config, "config", false),
+            (Class::Permission, "permission", false),
+            (Class::Fenced, "fenced", false),
+            (Class::Internal, "internal", false),
+        ] {
+            assert_eq!((class.as_str(), class.to_string().as_str()), (word, word));
+            assert_eq!(class.is_retryable(), retryable, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_was_done_and_shows_its_cause_only_to_who_asks() {
+        let cause = Error::internal("bytes").with_source(fmt::Error);
+        let error = Error::transient("connecting").with_code("40P01").with_source(cause);
+        let error = Err::<(), _>(error).context(|| "reading orders").unwrap_err();
+        assert_eq!(error.to_string(), "reading orders: connecting");
+        assert_eq!((error.class(), error.code()), (Class::Transient, Some("40P01")));
+        let shown = format!("{error:?}");
+        let cause = format!("internal: bytes: {}", fmt::Error);
+        assert!(
+            shown.starts_with("transient: reading orders: connecting (code 40P01): "),
+            "{shown}"
+        );
+        assert_eq!(error.source().map(|source| format!("{source:?}")), Some(cause));
+        assert!(shown.ends_with(&format!(": bytes: {}", fmt::Error)), "{shown}");
+        assert!(Error::data("x").source().is_none() && Error::data("x").code().is_none());
+    }
+
+    #[test]
+    fn what_may_last_is_another_error_from_so_many_tries_on() {
+        let doubtful = || Error::transient("x").if_it_lasts(3, Class::Config);
+        assert!(doubtful().may_last() && !Error::transient("x").may_last());
+        assert_eq!(doubtful().after(2).class(), Class::Transient);
+        for tries in [3, 4] {
+            let error = doubtful().after(tries);
+            assert_eq!(error.class(), Class::Config);
+            assert_eq!(error.to_string(), format!("tried {tries} times: x"));
+            assert!(!error.may_last());
+        }
+        assert_eq!(Error::transient("x").after(9).class(), Class::Transient);
+    }
+}

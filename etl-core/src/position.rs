@@ -67,3 +67,30 @@ impl fmt::Debug for Position {
         write!(f, "Position({})", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+
+    #[test]
+    fn a_position_is_json_and_stays_as_it_was_written() {
+        let typed = Position::from_text("{ \"low\": 7 }").unwrap();
+        assert_eq!(typed.as_str(), "{ \"low\": 7 }");
+        assert_eq!(typed.to_string(), typed.as_str());
+        assert_eq!(format!("{typed:?}"), "Position({ \"low\": 7 })");
+        assert_eq!(Position::encode(&(1, "a")).unwrap().as_str(), "[1,\"a\"]");
+        for wrong in ["", "{", "7 8", "'7'"] {
+            assert_eq!(Position::from_text(wrong).unwrap_err().class(), Class::Config, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_position_of_another_source_is_refused_by_its_text() {
+        let position = Position::encode(&"xid 7").unwrap();
+        assert_eq!(position.decode::<String>().unwrap(), "xid 7");
+        let error = position.decode::<u64>().unwrap_err();
+        assert_eq!(error.class(), Class::Config);
+        assert!(error.to_string().contains("\"xid 7\" is not one of this source"), "{error}");
+    }
+}

@@ -74,3 +74,102 @@ pub(crate) fn empty_load(stream: &str, target: &str) -> Error {
          Look whether the source is as it should be; if it may be empty, set allow_empty: true"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use arrow::array::RecordBatch;
+    use arrow::datatypes::Schema;
+    use etl_core::Changes;
+
+    use super::*;
+
+    fn batch(position: &str) -> Batch {
+        let records = RecordBatch::new_empty(Arc::new(Schema::empty()));
+        Batch {
+            changes: Changes::upserts(records),
+            position: Position::from_text(position).unwrap(),
+            progress: etl_core::Progress { read: 7, reread: 2, horizon_micros: Some(1) },
+        }
+    }
+
+    /// The third load of a run, at sequence 5.
+    fn fence() -> Fence {
+        let (run, ttl) = ("00000000-0000-0000-0000-000000000001".parse().unwrap(), Duration::ZERO);
+        Fence { run, sequence: 5, definition: "{}".to_owned(), ttl, generation: 3 }
+    }
+
+    fn found(sequence: i64, position: &str, generation: i64, phase: Phase) -> Checkpoint {
+        let position = Some(Position::from_text(position).unwrap());
+        Checkpoint { sequence, position, generation, phase, ..Checkpoint::default() }
+    }
+
+    #[test]
+    fn a_step_leaves_the_checkpoint_as_its_mode_says() {
+        let (batch, fence) = (batch("8"), fence());
+        let says = |step: Step<'_>| {
+            (step.position().map(Position::to_string), step.generation(&fence), step.phase())
+        };
+        let eight = || Some("8".to_owned());
+        let load = Step::commit(Mode::Replace, &batch);
+        assert_eq!(says(load), (eight(), Some(3), Phase::Loading));
+        assert_eq!(says(Step::Apply), (None, Some(3), Phase::Idle));
+        for mode in [Mode::Upsert, Mode::Append] {
+            assert_eq!(says(Step::commit(mode, &batch)), (eight(), None, Phase::Idle));
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn what_was_read_is_counted_once() {
+        let batch = batch("8");
+        assert_eq!(Step::Load(&batch).progress(), batch.progress);
+        assert_eq!(Step::Write(&batch).progress(), batch.progress);
+        assert_eq!(Step::Apply.progress(), Progress::default());
+    }
+
+    #[test]
+    fn a_step_that_was_done_is_known_by_all_that_it_left() {
+        let (batch, fence) = (batch("8"), fence());
+        let load = found(6, "8", 3, Phase::Loading);
+        for (step, left) in [
+            // A write leaves the generation as it is.
+            (Step::Write(&batch), found(6, "8", 1, Phase::Idle)),
+            (Step::Load(&batch), load.clone()),
+            (Step::Apply, found(6, "7", 3, Phase::Idle)),
+        ] {
+            assert!(step.left(&left, &fence));
+            for sequence in [4, 5, 7] {
+                assert!(!step.left(&Checkpoint { sequence, ..left.clone() }, &fence), "{sequence}");
+            }
+        }
+        for other in [
+            found(6, "7", 3, Phase::Loading),
+            Checkpoint { position: None, ..load.clone() },
+            found(6, "8", 2, Phase::Loading),
+            found(6, "8", 3, Phase::Idle),
+        ] {
+            assert!(!Step::Load(&batch).left(&other, &fence), "{other:?}");
+        }
+        assert!(!Step::Write(&batch).left(&load, &fence), "a load is no write");
+        assert!(!Step::Apply.left(&load, &fence), "a load is not applied");
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn a_load_begins_behind_another_or_behind_one_that_was_applied() {
+        let (batch, fence) = (batch("8"), fence());
+        for (generation, phase, begins) in [
+            (3, Phase::Loading, false),
+            (3, Phase::Idle, true),
+            (2, Phase::Loading, true),
+            (2, Phase::Idle, true),
+        ] {
+            let found = found(5, "7", generation, phase);
+            assert_eq!(Step::Load(&batch).begins(&found, &fence), begins, "{found:?}");
+            assert!(!Step::Write(&batch).begins(&found, &fence), "a write has no stage");
+        }
+    }
+}

@@ -11,6 +11,8 @@ pub mod mssql;
 mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+mod refusal;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]

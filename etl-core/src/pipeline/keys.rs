@@ -40,3 +40,41 @@ pub(super) fn check_unique(schema: &StreamSchema, changes: &Changes) -> Result<(
         schema.key.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+    use crate::error::Class;
+    use crate::schema::Definition;
+
+    /// What the check says of rows with these keys, in a stream whose key is this column.
+    fn check(key: &str, ids: &[Option<i64>]) -> Result<(), Class> {
+        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
+        let rows = RecordBatch::try_new(
+            Arc::clone(&schema),
+            vec![Arc::new(Int64Array::from(ids.to_vec()))],
+        );
+        let stream = StreamSchema {
+            name: "shop/orders".to_owned(),
+            schema,
+            key: Vec::from_iter((!key.is_empty()).then(|| key.to_owned())),
+            definition: Definition::default(),
+        };
+        check_unique(&stream, &Changes::upserts(rows.unwrap())).map_err(|error| error.class())
+    }
+
+    #[test]
+    fn a_key_is_there_and_stands_once_in_a_batch() {
+        assert_eq!(check("id", &[Some(1), Some(2)]), Ok(()));
+        assert_eq!(check("id", &[]), Ok(()));
+        assert_eq!(check("id", &[Some(1), Some(2), Some(1)]), Err(Class::Internal));
+        assert_eq!(check("id", &[Some(1), None]), Err(Class::Data));
+        assert_eq!(check("code", &[Some(1)]), Err(Class::Internal), "a column that is not there");
+        assert_eq!(check("", &[Some(1), Some(1)]), Ok(()), "a stream without a key");
+    }
+}

@@ -3,6 +3,7 @@
 mod lease;
 mod outcome;
 mod read_ahead;
+mod replace;
 mod retry;
 mod stop;
 

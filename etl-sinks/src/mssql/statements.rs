@@ -309,3 +309,6 @@ SELECT @inserted AS [inserted];",
         apply(target)?
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ pub fn look_and_lock(state_schema: &str) -> Result<String> {
         name(state_schema)?
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -342,3 +342,6 @@ pub(super) async fn change(
     .bind(name);
     execute(c, changed, WRITE).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests;

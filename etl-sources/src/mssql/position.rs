@@ -131,4 +131,22 @@ mod tests {
         assert_eq!(Place::decode(None).unwrap(), Place::start());
         assert_eq!(place.settled_micros(), Some(1_700_000_000_123_456));
     }
+
+    #[test]
+    fn what_is_settled_is_a_time_whatever_the_cursor_is() {
+        let of = |h: Option<Mark>, at: Option<Mark>| Place { h, at, ..Place::start() };
+        let at = |micros| Some(Mark::from_unix_micros(micros));
+        assert_eq!(of(at(5), None).settled_micros(), Some(5));
+        assert_eq!(of(Some(Mark::Version(5)), at(7)).settled_micros(), Some(7));
+        assert_eq!(of(Some(Mark::Version(5)), None).settled_micros(), None);
+        assert_eq!(of(None, at(7)).settled_micros(), None);
+    }
+
+    #[test]
+    fn a_count_of_nothing_is_not_written() {
+        let text = |above| Position::encode(&Place { above, ..Place::start() }).unwrap();
+        assert!(!text(0).as_str().contains("above"));
+        assert!(text(1).as_str().contains("\"above\":1"));
+        assert_eq!(Place::decode(Some(&text(1))).unwrap().above, 1);
+    }
 }

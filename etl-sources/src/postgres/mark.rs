@@ -96,3 +96,42 @@ impl Kind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2000-01-01, from where Postgres counts.
+    const EPOCH: i64 = 946_684_800_000_000;
+
+    #[test]
+    fn a_mark_is_shown_as_it_is_written() {
+        let at = Mark::Instant(1_700_000_000_123_456);
+        assert_eq!(at.to_string(), "2023-11-14T22:13:20.123456Z");
+        assert_eq!(at.micros(), Some(1_700_000_000_123_456));
+        assert_eq!((Mark::Xid(7).to_string(), Mark::Xid(7).micros()), ("xid 7".to_owned(), None));
+        assert_eq!(
+            Mark::Instant(i64::MAX).to_string(),
+            format!("{} microseconds since 1970", i64::MAX)
+        );
+        let text = serde_json::to_string(&at).unwrap();
+        assert_eq!(text, "\"2023-11-14T22:13:20.123456Z\"");
+        assert_eq!(serde_json::from_str::<Mark>(&text).unwrap(), at);
+        assert!(serde_json::to_string(&Mark::Instant(i64::MAX)).is_err(), "it cannot be read back");
+    }
+
+    #[test]
+    fn a_value_is_read_as_the_columns_kind() {
+        let plus_two = Kind::Time { to_utc: -7_200_000_000 };
+        assert_eq!(
+            plus_two.read(&5_i64.to_be_bytes()),
+            Some(Mark::Instant(EPOCH + 5 - 7_200_000_000))
+        );
+        assert_eq!(plus_two.read(&i64::MAX.to_be_bytes()), None, "infinity is no cursor");
+        assert_eq!(Kind::Xid.read(&5_u64.to_be_bytes()), Some(Mark::Xid(5)));
+        assert_eq!(Kind::Xid.read(&[5]), None);
+        let marks = [Mark::Instant(5), Mark::Xid(5)];
+        assert_eq!(marks.map(|mark| plus_two.has(mark)), [true, false]);
+        assert_eq!(marks.map(|mark| Kind::Xid.has(mark)), [false, true]);
+    }
+}

@@ -95,6 +95,34 @@ impl Place {
         ))
     }
 
+    /// Whether the horizon is later than what the server says that now is.
+    pub(super) fn is_ahead_of(&self, now: Mark) -> bool {
+        self.h.is_some_and(|h| h > now)
+    }
+
+    /// Fixes the horizon of a sweep that begins; it never goes back. One that goes on keeps its own,
+    /// because with a newer one it would step over what was written behind it meanwhile.
+    pub(super) fn begin(&mut self, horizon: Option<Mark>) {
+        if self.scan.is_none() {
+            self.h = self.h.max(horizon);
+            self.above = 0;
+        }
+    }
+
+    /// Finds the time up to which everything committed is below the horizon: one that was noted
+    /// together with a number that the horizon has reached. `clock` was noted with `number`.
+    pub(super) fn freshen(&mut self, number: Mark, clock: Mark) {
+        let Some(h) = self.h else { return };
+        for (number, time) in [self.next, Some((number, clock))].into_iter().flatten() {
+            if h >= number {
+                self.at = self.at.max(Some(time));
+                self.next = None;
+            } else {
+                self.next = self.next.or(Some((number, time)));
+            }
+        }
+    }
+
     /// The time up to which everything committed is below `h`, microseconds since 1970.
     #[must_use]
     pub fn settled_micros(&self) -> Option<i64> {
@@ -150,5 +178,64 @@ mod tests {
             let position = Position::from_text(text).unwrap();
             assert!(Place::decode(Some(&position)).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_sweep_that_goes_on_keeps_its_horizon_and_none_goes_back() {
+        let place = |h: u64, scan: Option<u64>| Place {
+            h: Some(Mark::Xid(h)),
+            scan: scan.map(|at| (Mark::Xid(at), vec![])),
+            above: 3,
+            ..Place::start()
+        };
+        for (mut place, horizon, expected) in [
+            (place(7, None), Some(9), (9, 0)),
+            (place(7, None), Some(5), (7, 0)),
+            (place(7, None), None, (7, 0)),
+            (place(7, Some(6)), Some(9), (7, 3)),
+        ] {
+            place.begin(horizon.map(Mark::Xid));
+            assert_eq!((place.h, place.above), (Some(Mark::Xid(expected.0)), expected.1));
+        }
+        let seven = place(7, None);
+        let ahead = [6, 7, 8].map(|now| seven.is_ahead_of(Mark::Xid(now)));
+        assert_eq!(ahead, [true, false, false]);
+        assert!(!Place::start().is_ahead_of(Mark::Xid(0)));
+    }
+
+    #[test]
+    fn a_time_that_was_noted_counts_once_the_horizon_has_reached_its_number() {
+        let (time, xid) = (Mark::Instant, Mark::Xid);
+        let mut place = Place::start();
+        place.freshen(xid(10), time(100));
+        assert_eq!((place.at, place.next), (None, None), "there is no horizon");
+        place.begin(Some(xid(9)));
+        place.freshen(xid(10), time(100));
+        // The older note stays: a newer one at each sweep would never be reached.
+        place.freshen(xid(20), time(200));
+        assert_eq!((place.at, place.next), (None, Some((xid(10), time(100)))));
+        place.begin(Some(xid(10)));
+        place.freshen(xid(30), time(300));
+        assert_eq!((place.at, place.next), (Some(time(100)), Some((xid(30), time(300)))));
+        place.begin(Some(xid(40)));
+        place.freshen(xid(40), time(400));
+        assert_eq!((place.at, place.next), (Some(time(400)), None));
+    }
+
+    #[test]
+    fn what_is_settled_is_a_time_whatever_the_cursor_is() {
+        let of = |h: Option<Mark>, at: Option<Mark>| Place { h, at, ..Place::start() };
+        assert_eq!(of(Some(Mark::Instant(5)), None).settled_micros(), Some(5));
+        assert_eq!(of(Some(Mark::Xid(5)), Some(Mark::Instant(7))).settled_micros(), Some(7));
+        assert_eq!(of(Some(Mark::Xid(5)), None).settled_micros(), None);
+        assert_eq!(of(None, Some(Mark::Instant(7))).settled_micros(), None);
+    }
+
+    #[test]
+    fn a_count_of_nothing_is_not_written() {
+        let text = |above| Position::encode(&Place { above, ..Place::start() }).unwrap();
+        assert!(!text(0).as_str().contains("above"));
+        assert!(text(1).as_str().contains("\"above\":1"));
+        assert_eq!(Place::decode(Some(&text(1))).unwrap().above, 1);
     }
 }

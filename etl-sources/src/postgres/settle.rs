@@ -1,5 +1,4 @@
-//! Fixes the horizon of a sweep that begins; one that goes on keeps its own, because with a newer
-//! one it would step over what was written behind it meanwhile.
+//! Asks the server for the horizon of a sweep that begins.
 
 use etl_core::connector::{Safety, Stream};
 use etl_core::error::{Error, Result};
@@ -33,7 +32,7 @@ pub(super) async fn times(
         _ => (horizon::clock(connection).await?, None),
     };
     let clock = Mark::Instant(clock);
-    if place.h.is_some_and(|h| clock < h) {
+    if place.is_ahead_of(clock) {
         tracing::warn!(
             stream = stream.name,
             %clock,
@@ -44,10 +43,7 @@ pub(super) async fn times(
         );
         return Ok(false);
     }
-    if place.scan.is_none() {
-        place.h = place.h.max(settled.map(Mark::Instant));
-        place.above = 0;
-    }
+    place.begin(settled.map(Mark::Instant));
     Ok(true)
 }
 
@@ -88,38 +84,23 @@ pub(super) async fn numbers(
 ) -> Result<Mark> {
     let seen = xid8::seen(connection).await?;
     let next = Mark::Xid(seen.next);
-    if let Some(h) = place.h.filter(|h| *h > next) {
+    if let Some(h) = place.h.filter(|_| place.is_ahead_of(next)) {
         return Err(Error::schema(format!(
             "the server's transaction numbers went back, from {h} to {next}: it was restored, and \
              what was written since has numbers that were read before. Run with --full-refresh"
         )));
     }
     if place.scan.is_none() {
-        if xid8::is_durable(connection, &seen).await? {
-            place.h = place.h.max(Some(Mark::Xid(seen.oldest)));
-        } else {
+        let durable = xid8::is_durable(connection, &seen).await?;
+        if !durable {
             tracing::info!(
                 stream = stream.name,
                 "the server has not yet written its log to disk: the horizon stays where it was, \
                  and what is newer is read again by the next run"
             );
         }
-        place.above = 0;
-        freshen(noted, place);
+        place.begin(durable.then_some(Mark::Xid(seen.oldest)));
+        place.freshen(noted.next, noted.clock);
     }
     Ok(next)
-}
-
-/// Finds the time up to which everything committed is below the horizon: one that was noted
-/// together with a number that the horizon has reached.
-fn freshen(noted: Noted, place: &mut Place) {
-    let Some(h) = place.h else { return };
-    for (number, time) in [place.next, Some((noted.next, noted.clock))].into_iter().flatten() {
-        if h >= number {
-            place.at = place.at.max(Some(time));
-            place.next = None;
-        } else {
-            place.next = place.next.or(Some((number, time)));
-        }
-    }
 }

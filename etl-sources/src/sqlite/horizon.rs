@@ -32,7 +32,7 @@ use sqlx::{AssertSqlSafe, Row, ValueRef};
 use crate::sqlite::Settings;
 use crate::sqlite::place::{Moment, Place};
 
-/// No horizon is nearer to the clock.
+/// No horizon is nearer to the clock: two steps of the coarsest cursor, which has whole seconds.
 const LEAST_MARGIN: Duration = Duration::from_secs(2);
 
 /// What the write lock says. To be asked before the snapshot is taken.
@@ -105,7 +105,7 @@ pub(super) async fn of_new_sweep(
         }
     };
     let resolution = newest.map_or(1_000_000, |(form, _)| form.resolution_micros());
-    let margin = micros(LEAST_MARGIN).max(micros(cursor.guard)).max(2 * resolution);
+    let margin = micros(LEAST_MARGIN.max(cursor.guard));
     let bound = proven.map(|micros| micros - margin).map(|at| at - at.rem_euclid(resolution));
     Ok(hold(settings, place.h, bound.map(Moment), by_clock))
 }
@@ -132,3 +132,6 @@ fn hold(
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
+
+#[cfg(test)]
+mod tests;

@@ -158,4 +158,37 @@ mod tests {
         let no_horizon = Place::default().after(Some(Moment(5)), false);
         assert_eq!((no_horizon.low, no_horizon.high), (None, Some(Moment(5))));
     }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_refused() {
+        let of = |low: &str| {
+            let text = format!(r#"{{"v":1,"low":{low},"h":null,"high":null,"scan":null}}"#);
+            Place::of(Some(&Position::from_text(text).unwrap()))
+        };
+        assert!(of("\"yesterday\"").is_err() && of("7").is_err());
+        assert_eq!(Place::of(None).unwrap(), Place::default());
+        let at = "2026-01-02T03:04:05.123456Z";
+        let moment = Moment::try_from(at.to_owned()).unwrap();
+        assert_eq!((String::from(moment), moment.0), (at.to_owned(), 1_767_323_045_123_456));
+    }
+
+    #[test]
+    fn low_may_reach_the_horizon() {
+        let settled = place(2, 2);
+        assert_eq!(Place::of(Some(&settled.position().unwrap())).unwrap(), settled);
+    }
+
+    #[test]
+    fn behind_a_sweep_there_is_no_row_to_go_on_from() {
+        let scan = Scan { cursor: Moment(15), key: vec![KeyPart::Integer(1)] };
+        let place = Place { high: Some(Moment(18)), ..place(10, 20) };
+        let going = place.at(scan.clone());
+        assert_eq!((going.scan.as_ref(), going.h), (Some(&scan), place.h));
+        let ended = going.after(Some(Moment(15)), true);
+        assert_eq!((ended.scan, ended.high), (None, Some(Moment(18))));
+        assert_eq!(KeyPart::bytes("0102ff").unwrap(), [1, 2, 255]);
+        for wrong in ["0", "zz", "010"] {
+            assert!(KeyPart::bytes(wrong).is_err(), "{wrong}");
+        }
+    }
 }

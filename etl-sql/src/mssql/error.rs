@@ -76,11 +76,7 @@ pub fn classify(error: &tiberius::error::Error, phase: Phase, doing: &str) -> Er
 
 fn server(token: &tiberius::error::TokenError, phase: Phase, doing: &str) -> Error {
     let (number, severity) = (token.code(), token.class());
-    let class = match class_of(number, severity) {
-        // In the middle of a commit the server closing the connection leaves the outcome open.
-        Class::Transient if phase == Phase::Commit && is_fatal(severity) => Class::Unknown,
-        class => class,
-    };
+    let class = class_at(number, severity, phase);
     let meaning = meaning(number).map(|meaning| format!("; {meaning}")).unwrap_or_default();
     Error::new(
         class,
@@ -91,6 +87,14 @@ fn server(token: &tiberius::error::TokenError, phase: Phase, doing: &str) -> Err
         ),
     )
     .with_code(number.to_string())
+}
+
+fn class_at(number: u32, severity: u8, phase: Phase) -> Class {
+    match class_of(number, severity) {
+        // In the middle of a commit the server closing the connection leaves the outcome open.
+        Class::Transient if phase == Phase::Commit && is_fatal(severity) => Class::Unknown,
+        class => class,
+    }
 }
 
 fn io(kind: ErrorKind, phase: Phase, doing: &str) -> Error {
@@ -127,4 +131,91 @@ fn lost(phase: Phase, text: String) -> Error {
 #[must_use]
 pub fn timed_out(phase: Phase, doing: &str, seconds: u64) -> Error {
     lost(phase, format!("{doing}: no answer within {seconds} s"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tiberius::error::Error as Driver;
+
+    use super::*;
+
+    const PHASES: [Phase; 3] = [Phase::Connect, Phase::Repeatable, Phase::Commit];
+
+    fn io(kind: ErrorKind) -> Driver {
+        Driver::Io { kind, message: "os error".to_owned() }
+    }
+
+    #[test]
+    fn no_answer_to_a_commit_is_unknown_and_to_anything_else_transient() {
+        for phase in PHASES {
+            let class = if phase == Phase::Commit { Class::Unknown } else { Class::Transient };
+            for error in [
+                io(ErrorKind::ConnectionReset),
+                io(ErrorKind::UnexpectedEof),
+                Driver::Protocol("unexpected token".into()),
+                Driver::Utf16,
+            ] {
+                assert_eq!(classify(&error, phase, "x").class(), class, "{phase:?} {error}");
+            }
+            let late = timed_out(phase, "writing", 30);
+            assert_eq!(late.class(), class);
+            assert_eq!(late.to_string(), "writing: no answer within 30 s");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_unknown_only_if_the_server_ended_the_connection_before_it_told() {
+        for (number, severity, phase, class) in [
+            (596, 21, Phase::Commit, Class::Unknown),
+            (99_999, 20, Phase::Commit, Class::Unknown),
+            (596, 21, Phase::Repeatable, Class::Transient),
+            (596, 21, Phase::Connect, Class::Transient),
+            (1205, 19, Phase::Commit, Class::Transient),
+            (2627, 21, Phase::Commit, Class::Data),
+            (99_999, 17, Phase::Commit, Class::Capacity),
+        ] {
+            assert_eq!(class_at(number, severity, phase), class, "{number} {severity} {phase:?}");
+        }
+    }
+
+    #[test]
+    fn what_connecting_anew_will_not_mend_is_a_setting_while_connecting() {
+        let unencrypted = Driver::Protocol("The encryption level is wrong".into());
+        let kinds = [ErrorKind::PermissionDenied, ErrorKind::InvalidInput, ErrorKind::InvalidData];
+        for error in kinds.map(io).into_iter().chain([unencrypted]) {
+            let class = |phase| classify(&error, phase, "x").class();
+            let classes = [Class::Config, Class::Transient, Class::Unknown];
+            assert_eq!(PHASES.map(class), classes, "{error}");
+        }
+        for phase in PHASES {
+            let routed = Driver::Routing { host: "db2".to_owned(), port: 1433 };
+            assert_eq!(classify(&routed, phase, "x").class(), Class::Transient);
+            for error in [
+                Driver::BulkInput("a".into()),
+                Driver::Conversion("b".into()),
+                Driver::Encoding("c".into()),
+            ] {
+                assert_eq!(classify(&error, phase, "x").class(), Class::Internal, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_handshake_says_why_without_the_drivers_advice() {
+        let cause = "certificate expired To connect anyway, trust it blindly";
+        let error = classify(&Driver::Tls(cause.to_owned()), Phase::Repeatable, "connecting");
+        assert_eq!(error.class(), Class::Config);
+        let told = "connecting: TLS failed (certificate expired); check tls, tls_ca and tls_host";
+        assert_eq!(error.to_string(), told);
+        let long = classify(&Driver::Tls("x".repeat(999)), Phase::Connect, "connecting");
+        assert!(long.to_string().len() < 300, "{long}");
+    }
+
+    #[test]
+    fn a_login_is_refused_by_these_numbers_and_no_other() {
+        assert!(is_refused_login("18456") && is_refused_login("18488"));
+        for other in ["18401", "4060", "", "x"] {
+            assert!(!is_refused_login(other), "{other}");
+        }
+    }
 }

@@ -109,4 +109,27 @@ mod tests {
         }
         assert!(TableName::parse(&"x".repeat(129)).is_err());
     }
+
+    #[test]
+    fn a_name_has_at_most_128_utf16_units() {
+        assert_eq!(name("a]b").unwrap(), "[a]]b]");
+        assert!(name(&"x".repeat(128)).is_ok() && name(&"x".repeat(129)).is_err());
+        assert!(name(&"\u{1f600}".repeat(64)).is_ok() && name(&"\u{1f600}".repeat(65)).is_err());
+        assert!(name("").is_err() && name("a\0b").is_err());
+    }
+
+    #[test]
+    fn a_text_ends_where_it_ends() {
+        assert_eq!(text("O'Brien'; --"), "N'O''Brien''; --'");
+        assert_eq!(text(""), "N''");
+    }
+
+    #[test]
+    fn names_that_are_one_to_the_server_are_one_here() {
+        assert_eq!(identity("Ürders  "), identity("ürders"));
+        assert_ne!(identity(" orders"), identity("orders"));
+        let object = ObjectName::from(TableName::parse("[Sales ].[Orders  ]").unwrap());
+        assert_eq!((object.schema.as_deref(), &*object.table), (Some("Sales"), "Orders"));
+        assert!(object.ignores_case);
+    }
 }

@@ -221,32 +221,4 @@ fn meaning(code: &str, class: Class) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_prefix_counts() {
-        assert_eq!(class_of("53200"), Class::Capacity);
-        assert_eq!(class_of("53300"), Class::Transient);
-        assert_eq!(class_of(MIGRATION_CHANGED), Class::Config);
-        assert_eq!(class_of("99999"), Class::Internal);
-        assert_eq!(class_of(""), Class::Internal);
-    }
-
-    #[test]
-    fn a_broken_connection_is_transient_and_a_failed_handshake_is_not() {
-        let io = |kind: io::ErrorKind| sqlx::Error::Io(io::Error::from(kind));
-        for kind in [
-            io::ErrorKind::UnexpectedEof,
-            io::ErrorKind::ConnectionRefused,
-            io::ErrorKind::ConnectionReset,
-            io::ErrorKind::TimedOut,
-            io::ErrorKind::BrokenPipe,
-        ] {
-            assert_eq!(failed("reading", io(kind)).class(), Class::Transient);
-        }
-        assert_eq!(failed("connecting", io(io::ErrorKind::InvalidData)).class(), Class::Config);
-        let tls = sqlx::Error::Tls("server does not support TLS".into());
-        assert_eq!(failed("connecting", tls).class(), Class::Config);
-    }
-}
+mod tests;

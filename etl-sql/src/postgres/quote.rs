@@ -119,4 +119,15 @@ mod tests {
             assert!(TableName::parse(wrong).is_err(), "{wrong}");
         }
     }
+
+    #[test]
+    fn a_table_is_quoted_shown_and_told_from_others() {
+        let table = TableName::parse("sales.o\"rders").unwrap();
+        assert_eq!(table.quoted().unwrap(), "\"sales\".\"o\"\"rders\"");
+        assert_eq!(table.to_string(), "sales.o\"rders");
+        let object = ObjectName::from(table);
+        assert_eq!((object.schema.as_deref(), &*object.table), (Some("sales"), "o\"rders"));
+        assert!(!object.ignores_case);
+        assert!(name(&"x".repeat(63)).is_ok() && name(&"ü".repeat(32)).is_err());
+    }
 }

@@ -114,6 +114,7 @@ fn object_named(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::refusal::refusal;
 
     /// Every result code of <https://sqlite.org/rescode.html> that tells of a failure.
     #[test]
@@ -137,5 +138,44 @@ mod tests {
                 assert_eq!(meaning(*code).0, class, "{code}");
             }
         }
+    }
+
+    #[test]
+    fn an_error_names_an_object_and_never_a_value() {
+        let error = classify(refusal("1", "no such table: orders"), "reading");
+        assert_eq!((error.class(), error.code()), (Class::Schema, Some("1")));
+        let told = "reading: a table or column is not as expected (no such table: orders)";
+        assert_eq!(error.to_string(), told);
+        let error = classify(refusal("2067", "UNIQUE constraint failed: a@example.com"), "writing");
+        assert_eq!((error.class(), error.code()), (Class::Data, Some("2067")));
+        assert_eq!(error.to_string(), "writing: a row with this unique value is there already");
+    }
+
+    #[test]
+    fn a_file_or_a_thread_that_is_gone_may_come_back() {
+        let io = sqlx::Error::Io(std::io::ErrorKind::UnexpectedEof.into());
+        assert_eq!(classify(io, "x").class(), Class::Transient);
+        assert_eq!(classify(sqlx::Error::WorkerCrashed, "x").class(), Class::Transient);
+        assert_eq!(classify(sqlx::Error::RowNotFound, "x").class(), Class::Internal);
+    }
+
+    #[test]
+    fn a_commit_that_may_have_been_made_is_unknown() {
+        for (code, class) in [
+            ("10", Class::Unknown),
+            ("1034", Class::Unknown),
+            ("13", Class::Unknown),
+            ("11", Class::Unknown),
+            ("2", Class::Unknown),
+            ("5", Class::Transient),
+            ("787", Class::Data),
+        ] {
+            let error = classify_commit(refusal(code, ""), "committing");
+            assert_eq!((error.class(), error.code()), (class, Some(code)));
+            let open = error.to_string().ends_with("whether it is durable is not known");
+            assert_eq!(open, class == Class::Unknown, "{error}");
+        }
+        let lost = classify_commit(sqlx::Error::WorkerCrashed, "committing");
+        assert_eq!((lost.class(), lost.code()), (Class::Unknown, None));
     }
 }

@@ -88,4 +88,22 @@ mod tests {
         assert_eq!(text("a\0b"), "('a'||char(0)||'b')");
         assert!(name("").is_err() && name("a\0").is_err());
     }
+
+    #[test]
+    fn several_names_stand_behind_their_prefix() {
+        let both = ["a\"b".to_owned(), "c".to_owned()];
+        assert_eq!(names("t.", &both).unwrap(), "t.\"a\"\"b\", t.\"c\"");
+        assert!(names("t.", &[String::new()]).is_err());
+        assert_eq!(text("\0it's\0"), "(''||char(0)||'it''s'||char(0)||'')");
+    }
+
+    #[test]
+    fn a_table_has_a_name_of_its_own_and_ignores_case() {
+        for wrong in ["", "main.", "SQLite_master", "a\0"] {
+            assert!(table("object", wrong).is_err(), "{wrong:?}");
+        }
+        let object = object("Orders".to_owned());
+        assert_eq!((object.schema.as_deref(), &*object.table), (None, "Orders"));
+        assert!(object.ignores_case);
+    }
 }

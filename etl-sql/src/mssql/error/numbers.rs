@@ -239,4 +239,12 @@ mod tests {
         }
         assert_eq!(class_of(18_456, 20), Permission, "a known number says more than a severity");
     }
+
+    #[test]
+    fn a_number_that_people_meet_says_what_to_do_and_severity_20_ends_a_connection() {
+        assert!(meaning(18_456).unwrap().contains("mssql-init"));
+        assert_eq!(meaning(own::CHECKPOINT_MOVED), Some("the checkpoint moved"));
+        assert_eq!(meaning(99_999), None);
+        assert_eq!([19, 20, 21].map(is_fatal), [false, true, true]);
+    }
 }

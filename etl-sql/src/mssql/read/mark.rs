@@ -258,4 +258,21 @@ mod tests {
         let last = ticks_of_datetime(2_958_463, 25_919_999);
         assert_eq!(datetime_text(last).unwrap(), "9999-12-31T23:59:59.997");
     }
+
+    #[test]
+    fn a_cursor_has_its_kind_of_mark_and_its_finest_step() {
+        for (cursor, step, is_version) in [
+            (Cursor::Version, 1, true),
+            (Cursor::DateTime2(7, 0), 1, false),
+            (Cursor::DateTime2(3, 0), 10_000, false),
+            (Cursor::DateTimeOffset(0), TICKS_PER_SECOND, false),
+            // 3.33… ms; less would count two values as one.
+            (Cursor::DateTime(0), 33_334, false),
+        ] {
+            assert_eq!(cursor.resolution_ticks(), step, "{cursor:?}");
+            assert_eq!(cursor.is_kind_of(Mark::Version(7)), is_version, "{cursor:?}");
+            assert_eq!(cursor.is_kind_of(Mark::Instant(7)), !is_version, "{cursor:?}");
+        }
+        assert_eq!(Mark::Version(7).unix_micros(), None);
+    }
 }
