@@ -10,6 +10,7 @@ mod clauses; // safeguards taken out of the T-SQL that is sent
 mod cuts; // commits whose connection is cut
 mod late; // commits that come late
 mod overlap; // eight runs at once
+mod schema_drift; // DDL on either side, at every border between two batches
 mod simulation; // the engine against a model, from seeds
 mod time; // leases, clocks, pauses
 mod world; // a source, targets, runs in this process, what is compared
