@@ -8,6 +8,7 @@ mod anomaly; // one fault at frame n of either link, for every n
 mod broken; // safeguards taken out, by wrapping what has them
 mod clauses; // safeguards taken out of the T-SQL that is sent
 mod cuts; // commits whose connection is cut
+mod large_cells; // the largest value, and one byte more
 mod late; // commits that come late
 mod overlap; // eight runs at once
 mod schema_drift; // DDL on either side, at every border between two batches
