@@ -287,7 +287,8 @@ fn every_statement_is_its_golden_file() {
 #[test]
 fn a_second_grammar_reads_what_it_knows() {
     let known = |name: &str| {
-        ["look", "totals", "renew", "target_altered", "target_columns", "target_keys"].contains(&name)
+        ["look", "totals", "renew", "target_altered", "target_columns", "target_keys"]
+            .contains(&name)
             || [".stage", ".fill_stage"].iter().any(|end| name.ends_with(end))
     };
     for (name, sql) in all_statements().into_iter().filter(|(name, _)| known(name)) {

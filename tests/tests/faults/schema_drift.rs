@@ -6,6 +6,7 @@ mod border;
 mod source;
 mod target;
 mod trial;
+mod waiting;
 
 use std::sync::Arc;
 

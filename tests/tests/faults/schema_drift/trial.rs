@@ -5,6 +5,7 @@ use std::sync::Arc;
 use etl_core::pipeline::{Finished, output_schema};
 use etl_core::sink::StateChange;
 use etl_core::{BatchLimits, Source};
+use etl_tests::postgres;
 use etl_tests::torture::{Rows, Tally};
 use sqlx::Row as _;
 
@@ -63,7 +64,7 @@ impl Trial {
         execute(&self.lane, side, self.text(side, sql).await).await;
     }
 
-    async fn text(&self, side: Side, sql: &str) -> String {
+    pub(super) async fn text(&self, side: Side, sql: &str) -> String {
         let role = &self.roles[usize::from(side == Side::Target)];
         let sql = sql.replace("{role}", role);
         if !sql.contains("{key}") {
@@ -81,7 +82,7 @@ impl Trial {
         sql.replace("{key}", &key)
     }
 
-    /// One run whose border `at` sees `change`; whether the read breaks there.
+    /// One run whose border `at` sees a change; whether the read breaks there.
     pub(super) async fn run(
         &self,
         source: Arc<dyn Source>,
@@ -91,8 +92,17 @@ impl Trial {
         story: &str,
     ) -> Finished {
         let (lane, sql) = (Arc::clone(&self.lane), self.text(side, sql).await);
-        let act = Box::pin(async move { execute(&lane, side, sql).await });
-        let border = Border::new(source, at, breaks, act);
+        let act = async move { execute(&lane, side, sql).await };
+        self.run_while(Border::new(source, at, breaks, Box::pin(act)), tally, story).await
+    }
+
+    /// One run with this border.
+    pub(super) async fn run_while(
+        &self,
+        border: Arc<Border>,
+        tally: &Tally,
+        story: &str,
+    ) -> Finished {
         let sink = self.lane.sink(&self.lane.sections.1);
         let pipeline = self.lane.pipeline_of(Arc::clone(&border) as Arc<dyn Source>, sink);
         let finished = Lane::run(pipeline, tally, story).await.unwrap();
@@ -135,7 +145,14 @@ impl Trial {
     }
 }
 
-async fn execute(lane: &Lane, side: Side, sql: String) {
+/// Whether somebody waits for a lock on a table of this database.
+pub(super) async fn somebody_waits(database: &postgres::Database) -> bool {
+    let sql = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND database =
+       (SELECT oid FROM pg_database WHERE datname = current_database()))";
+    sqlx::query_scalar(sql).fetch_one(&mut database.connect().await).await.unwrap()
+}
+
+pub(super) async fn execute(lane: &Lane, side: Side, sql: String) {
     match side {
         Side::Source => lane.world.source.execute(&sql).await,
         Side::Target => lane.target.execute(&sql).await,
