@@ -1,6 +1,7 @@
 //! Carries one stream from its source to its sink.
 
 mod carry;
+mod cells;
 mod claim;
 mod keys;
 mod read_ahead;
@@ -33,6 +34,8 @@ use carry::Swept;
 pub struct PipelineOptions {
     /// The bounds of a batch.
     pub limits: BatchLimits,
+    /// The most bytes that one text or binary value may take, a text's in UTF-8.
+    pub max_cell: usize,
     /// After this long no further batch is begun; the next run goes on.
     pub deadline: Option<Duration>,
     /// How long a claim lasts without renewal, by the sink's clock.
@@ -47,10 +50,14 @@ pub struct PipelineOptions {
     pub definition: Definition,
 }
 
+/// The most bytes of one value where nobody says otherwise.
+pub const MAX_CELL: usize = 64 << 20;
+
 impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
             limits: BatchLimits::default(),
+            max_cell: MAX_CELL,
             deadline: None,
             lease_ttl: Duration::from_secs(30),
             max_skip: Duration::from_mins(30),

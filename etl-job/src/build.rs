@@ -81,6 +81,7 @@ impl PipelineFile {
         }
         let options = PipelineOptions {
             limits: self.batch_limits(),
+            max_cell: self.max_cell(),
             deadline: wish.deadline.or(self.deadline()),
             lease_ttl: self.lease().ttl,
             max_skip: self.lease().max_skip,

@@ -197,6 +197,12 @@ impl PipelineFile {
         self.limits.batch_limits(self.at_once)
     }
 
+    /// The most bytes that one value may take.
+    #[must_use]
+    pub fn max_cell(&self) -> usize {
+        self.limits.cell
+    }
+
     /// How many streams may run at a time.
     #[must_use]
     pub fn parallel(&self) -> usize {

@@ -1,5 +1,7 @@
 //! The registry of sinks: one folder, one cargo feature and one line each.
 
+#[cfg(any(feature = "mssql", feature = "postgres"))]
+mod altered;
 #[cfg(feature = "mssql")]
 pub mod mssql;
 #[cfg(feature = "postgres")]

@@ -86,18 +86,17 @@ fn targets() -> BTreeMap<&'static str, Arc<Target>> {
                 target("sales.[or'ders \"x\"]", &["k.e y", "id"], fields, replace).as_ref().clone();
             // As a table that was there before may be.
             found.columns[0].collation = "Latin1_General_BIN".to_owned();
+            found.altered = Some("2024-02-29T10:00:00.123".to_owned());
             Arc::new(found)
         }),
         ("append", target("dbo.orders_log", &["id"], every_type(), json!({ "mode": "append" }))),
-        (
-            "text_key_shared",
-            target(
-                "sales.[or'ders \"x\"]",
-                &["k.e y", "id"],
-                vec![key("400"), Field::new("id", DataType::Int32, false), at.clone()],
-                json!({ "foreign_writers": true, "on_filter_exit": "keep" }),
-            ),
-        ),
+        ("text_key_shared", {
+            let fields = vec![key("400"), Field::new("id", DataType::Int32, false), at.clone()];
+            let keep = json!({ "foreign_writers": true, "on_filter_exit": "keep" });
+            let mut found = target("sales.[or'ders \"x\"]", &["k.e y", "id"], fields, keep);
+            Arc::make_mut(&mut found).altered = Some("2024-02-29T10:00:00.123".to_owned());
+            found
+        }),
         ("long_key", target("dbo.long", &["k.e y"], vec![key("800"), at], json!({}))),
         (
             "marked",
@@ -218,6 +217,7 @@ fn all_statements() -> BTreeMap<String, String> {
     ] {
         all.insert(name.to_owned(), sql.unwrap());
     }
+    all.insert("target_altered".to_owned(), target::ALTERED.to_owned());
     all.insert("target_columns".to_owned(), target::COLUMNS.to_owned());
     all.insert("target_keys".to_owned(), target::UNIQUE_KEYS.to_owned());
     let url = SecretString::from("mssql://etl_job:unused-1@localhost/dw");
@@ -300,7 +300,8 @@ fn every_statement_is_its_golden_file() {
 #[test]
 fn a_second_grammar_reads_what_it_knows() {
     let known = |name: &str| {
-        ["look", "totals", "renew", "target_columns", "target_keys"].contains(&name)
+        ["look", "totals", "renew", "target_altered", "target_columns", "target_keys"]
+            .contains(&name)
             || [".stage", ".fill_stage"].iter().any(|end| name.ends_with(end))
     };
     for (name, sql) in all_statements().into_iter().filter(|(name, _)| known(name)) {

@@ -13,7 +13,7 @@ use crate::schema::StreamSchema;
 use crate::sink::Fence;
 
 use super::read_ahead::{Next, ReadAhead};
-use super::{Pipeline, Progressing, keys, sleep_until};
+use super::{Pipeline, Progressing, cells, keys, sleep_until};
 
 /// How far a sweep came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,7 @@ impl Pipeline {
             changes = transform.apply(changes)?;
         }
         keys::check_unique(schema, &changes)?;
+        cells::check_size(schema, &changes, self.options.max_cell)?;
         Ok(Batch { changes, ..batch })
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use etl_core::connector::{StreamConfig, duration, size};
+use etl_core::pipeline::MAX_CELL;
 use etl_core::{BatchLimits, Error, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,6 +16,10 @@ const COPIES: usize = 4;
 
 /// More streams at a time than that only wait for each other.
 const MOST_AT_ONCE: usize = 64;
+/// SQL Server takes 2 GiB, and two bytes for each character of a text; Postgres takes 1 GiB.
+const MOST_CELL: usize = 512 << 20;
+/// With the largest value behind it, a batch's column stays below the 2 GiB that Arrow counts.
+const MOST_BATCH: usize = 1 << 30;
 
 /// A pipeline file.
 #[derive(Deserialize, JsonSchema)]
@@ -60,6 +65,12 @@ pub struct Limits {
     #[serde(with = "size")]
     #[schemars(with = "String")]
     pub memory: usize,
+    /// The most bytes that one value may take, a text's in UTF-8; 64MiB unless told, at most 512MiB.
+    /// A larger one stops the run by name. Whatever `memory` says, a run needs several times the
+    /// largest value that there is.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub cell: usize,
     /// How many streams run at a time, each with connections of its own; they share `memory`.
     #[schemars(range(min = 1, max = 64))]
     pub parallel: usize,
@@ -73,7 +84,8 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: 32 << 20, parallel: 4, batch: Batch::default(), deadline: None }
+        let (cell, batch) = (MAX_CELL, Batch::default());
+        Self { memory: 32 << 20, cell, parallel: 4, batch, deadline: None }
     }
 }
 
@@ -128,7 +140,13 @@ impl Limits {
         if self.memory / at_once < 1 << 20 {
             return Err(Error::config(format!("limits.memory: at least 1MiB a stream{shared}")));
         }
+        if !(1 << 10..=MOST_CELL).contains(&self.cell) {
+            return Err(Error::config("limits.cell: 1KiB to 512MiB"));
+        }
         let bytes = self.batch_limits(at_once).bytes;
+        if bytes > MOST_BATCH {
+            return Err(Error::config("limits.batch.bytes: at most 1GiB"));
+        }
         if bytes > self.memory / at_once / COPIES {
             let show = |bytes: usize| {
                 bytesize::ByteSize(u64::try_from(bytes).unwrap_or(u64::MAX))

@@ -114,6 +114,8 @@ fn limits_that_do_not_fit_are_explained() {
         ),
         ("limits: { memory: lots }", "limits.memory: \"lots\" is not a size"),
         ("limits: { batch: { rows: 0 } }", "at least 1"),
+        ("limits: { cell: 1GiB }", "limits.cell: 1KiB to 512MiB"),
+        ("limits: { memory: 8GiB, batch: { bytes: 2GiB } }", "limits.batch.bytes: at most 1GiB"),
         ("limits: { deadline: soon }", "limits.deadline: \"soon\" is not a duration"),
         ("lease: { ttl: 1s }", "lease.ttl: between 3s and 1h"),
         ("quarantine: { max_rows: 5 }", "p.yaml:14: quarantine.max_rows: rows cannot be put aside"),

@@ -3,7 +3,8 @@
 use etl_core::Result;
 use etl_core::connector::Mode;
 use etl_sql::mssql::bulk::DELETE_FLAG;
-use etl_sql::mssql::quote::name;
+use etl_sql::mssql::error::own;
+use etl_sql::mssql::quote::{name, text};
 use etl_sql::mssql::target::{Column, Target};
 use etl_sql::mssql::types::{BINARY_COLLATION, SqlType};
 
@@ -17,7 +18,21 @@ pub(super) fn apply(target: &Target) -> Result<String> {
         sql.push_str(&update(target, &From::Batch)?);
     }
     sql.push_str(&insert(target, &From::Batch)?);
+    sql.push_str(&unaltered(target)?);
     Ok(sql)
+}
+
+/// Nothing stays if the target is no longer as it was found: SQL Server rounds into a column of
+/// fewer digits without a word. Behind the rows: their locks keep the table as it is.
+pub(super) fn unaltered(target: &Target) -> Result<String> {
+    let Some(altered) = &target.altered else { return Ok(String::new()) };
+    Ok(format!(
+        "IF EXISTS (SELECT 1 FROM sys.tables WHERE [object_id] = OBJECT_ID({}) AND CONVERT(nvarchar(40), [modify_date], 126) <> {}) THROW {}, N'the target was altered', 1;
+",
+        text(&target.table.quoted()?),
+        text(altered),
+        own::TARGET_ALTERED
+    ))
 }
 
 /// Where the rows come from.

@@ -7,7 +7,7 @@ use etl_sql::mssql::error::{Phase, own};
 use etl_sql::mssql::quote::name;
 use etl_sql::mssql::target::Target;
 
-use super::apply::{From, apply, insert, join, update};
+use super::apply::{From, apply, insert, join, unaltered, update};
 use super::sink::{MssqlSink, milliseconds, signed, unsigned};
 use super::statements::{COUNT_STAGE, TAKE_LOCK};
 use crate::step::empty_load;
@@ -67,7 +67,7 @@ DECLARE @staged bigint;
 IF @staged = 0 AND @allow_empty = 0 AND EXISTS (SELECT 1 FROM {table}) THROW {}, N'the load has no row', 1;
 DELETE t FROM {table} AS t WHERE NOT EXISTS (SELECT 1 FROM {stage} AS s WHERE {});
 SET @deleted = @@ROWCOUNT;
-{}{}UPDATE {schema}.[checkpoint] SET [rows_total] = [rows_total] + @deleted + @updated + @inserted, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()) WHERE [pipeline] = @pipeline;
+{}{}{}UPDATE {schema}.[checkpoint] SET [rows_total] = [rows_total] + @deleted + @updated + @inserted, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()) WHERE [pipeline] = @pipeline;
 UPDATE {schema}.[run]
    SET [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
        [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @staged - @inserted - @updated
@@ -78,6 +78,7 @@ SELECT @deleted AS [deleted], @updated AS [updated], @inserted AS [inserted], @s
         join(target, &from)?,
         update(target, &from)?,
         insert(target, &from)?,
+        unaltered(target)?,
     ))
 }
 

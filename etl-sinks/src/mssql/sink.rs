@@ -10,13 +10,14 @@ use etl_core::{Batch, Changes, Class, Definition, Error, Position, Result, fail_
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::bulk;
 use etl_sql::mssql::connect::{Connection, required, value};
-use etl_sql::mssql::error::Phase;
+use etl_sql::mssql::error::{Phase, own};
 use etl_sql::mssql::target::Target;
 use tiberius::{Row, Uuid};
 
 use super::Link;
 use super::replace::Replace;
 use super::statements::{self, STAGE, Statements};
+use crate::altered;
 use crate::step::Step;
 
 /// One stream's way into SQL Server: one connection, thrown away after any error.
@@ -34,6 +35,7 @@ pub(super) struct Opened {
     statements: Statements,
     /// Where they go from there, in a stream that replaces.
     pub(super) replace: Option<Replace>,
+    schema: StreamSchema,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -132,6 +134,19 @@ impl MssqlSink {
         })
     }
 
+    /// What the server refused because the target was altered, said by what the target is now.
+    async fn explained(&mut self, counts: Result<Counts>) -> Result<Counts> {
+        let Err(error) = counts else { return counts };
+        let Some(opened) = self.opened.as_ref().filter(|_| altered::may_be(&error)) else {
+            return Err(error);
+        };
+        let (schema, before) = (opened.schema.clone(), opened.target.altered.clone());
+        let seen = error.code() == Some(own::TARGET_ALTERED.to_string().as_str());
+        let looked = self.open(&schema).await;
+        let changed = seen || self.opened()?.target.altered != before;
+        Err(altered::explained(&self.link.name, error, changed, looked))
+    }
+
     /// Remembers what a step did; where the fence was refused, finds out whether an earlier try of
     /// the same step had done it.
     async fn known(
@@ -206,7 +221,8 @@ impl Sink for MssqlSink {
             None => (found, None),
         };
         let statements = Statements::new(state_schema, &target)?;
-        self.opened = Some(Opened { target, statements, replace });
+        let schema = schema.clone();
+        self.opened = Some(Opened { target, statements, replace, schema });
         // Whether they are there at all, the claim says.
         self.link.has_state(&mut connection, &doing).await?;
         // A table of another shape may wait under the stage's name in this session.
@@ -248,7 +264,8 @@ impl Sink for MssqlSink {
             Step::Load(_) => self.send_load(batch, fence).await,
             _ => self.send_commit(batch, fence).await,
         };
-        self.known(step, fence, sent).await
+        let counts = self.known(step, fence, sent).await;
+        self.explained(counts).await
     }
 
     fn replaces(&self) -> bool {
@@ -257,7 +274,8 @@ impl Sink for MssqlSink {
 
     async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
         let sent = self.send_apply(fence).await;
-        self.known(Step::Apply, fence, sent).await
+        let counts = self.known(Step::Apply, fence, sent).await;
+        self.explained(counts).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {

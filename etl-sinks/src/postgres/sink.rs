@@ -10,6 +10,7 @@ use etl_core::{Batch, Class, Error, Position, Result, fail_point};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::Session;
+use etl_sql::postgres::shape::Shape;
 use etl_sql::postgres::target::Target;
 use sqlx::AssertSqlSafe;
 
@@ -17,6 +18,7 @@ use super::apply::Statements;
 use super::replace::Replace;
 use super::state::{self, checkpoint, lease, look};
 use super::{Link, PostgresTarget, statements};
+use crate::altered;
 use crate::step::Step;
 
 /// One stream's way into Postgres: one connection, thrown away after any error.
@@ -34,6 +36,9 @@ struct Opened {
     statements: Statements,
     /// Where they go from there, in a stream that replaces.
     replace: Option<Replace>,
+    /// What the tables looked like: where batches go, and the target itself.
+    shapes: (Shape, Shape),
+    schema: StreamSchema,
 }
 
 impl PostgresSink {
@@ -71,7 +76,7 @@ impl PostgresSink {
     async fn try_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let doing = self.link.doing("committing a batch");
         let mut session = self.link.take().await?;
-        let Opened { target, statements, replace } = self.opened()?;
+        let Opened { target, statements, replace, shapes, .. } = self.opened()?;
         // Before the transaction begins: a row that cannot be sent costs the server nothing.
         let data = (!batch.changes.is_empty())
             .then(|| bulk::encode(target, &batch.changes))
@@ -92,6 +97,9 @@ impl PostgresSink {
             Some(_) => apply(&mut session, statements, batch, &doing).await?,
             None => Counts::default(),
         };
+        if data.is_some() {
+            shapes.0.check(&mut session, &doing).await?;
+        }
         fail_point!("postgres.commit.applied");
         // What is in a stage only is nothing yet.
         let counts = if replace.is_some() { Counts::default() } else { counts };
@@ -106,9 +114,9 @@ impl PostgresSink {
     async fn try_apply(&mut self, fence: &Fence) -> Result<Counts> {
         let doing = self.link.doing("replacing the target");
         let mut session = self.link.take().await?;
-        let replace = self.opened()?.replace.as_ref();
+        let Opened { replace, shapes, .. } = self.opened()?;
         let replace =
-            replace.ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
+            replace.as_ref().ok_or_else(|| Error::internal(format!("{doing}: it has no stage")))?;
         session.begin(&doing).await?;
         let begins = self.link.reach(&mut session, Step::Apply, fence, &doing).await?;
         fail_point!("postgres.replace.advanced");
@@ -116,6 +124,7 @@ impl PostgresSink {
             session.run(&replace.empty, &doing).await?;
         }
         let counts = replace.apply(&mut session, &self.link, &doing).await?;
+        shapes.1.check(&mut session, &doing).await?;
         fail_point!("postgres.replace.applied");
         let total = sqlx::query(AssertSqlSafe(statements::total(&self.link.state_schema)?))
             .bind(&self.link.name)
@@ -127,6 +136,18 @@ impl PostgresSink {
         fail_point!("postgres.replace.answered");
         self.link.keep(session);
         Ok(counts)
+    }
+
+    /// What the server refused because the target was altered, said by what the target is now.
+    async fn explained(&mut self, counts: Result<Counts>) -> Result<Counts> {
+        let Err(error) = counts else { return counts };
+        let Some(opened) = self.opened.as_ref().filter(|_| altered::may_be(&error)) else {
+            return Err(error);
+        };
+        let (schema, before) = (opened.schema.clone(), opened.shapes.clone());
+        let looked = self.open(&schema).await;
+        let changed = self.opened()?.shapes != before;
+        Err(altered::explained(&self.link.name, error, changed, looked))
     }
 
     /// Remembers what a step did; where the fence was refused, finds out whether an earlier try of
@@ -180,17 +201,21 @@ impl Sink for PostgresSink {
     async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
         let planned = self.link.planned(schema)?;
         let mut session = self.link.take().await?;
+        let doing = self.link.doing("looking at the target");
+        let shape = Shape::look(&mut session, &planned.table, &doing).await?;
         let found = planned.found(&mut session).await?;
-        let (target, replace) = match planned.stage(&self.link.state_schema)? {
+        let (target, replace, written) = match planned.stage(&self.link.state_schema)? {
             Some(stage) => {
+                let written = Shape::look(&mut session, &stage.table, &doing).await?;
                 let stage = stage.found(&mut session).await?;
                 let replace = Replace::new(&found, &stage)?;
-                (stage, Some(replace))
+                (stage, Some(replace), written)
             }
-            None => (found, None),
+            None => (found, None, shape.clone()),
         };
         let statements = Statements::new(&target)?;
-        self.opened = Some(Opened { target, statements, replace });
+        let (shapes, schema) = ((written, shape), schema.clone());
+        self.opened = Some(Opened { target, statements, replace, shapes, schema });
         // Whether they are there at all, the claim says.
         let doing = self.link.doing("looking at the state tables");
         session.begin(&doing).await?;
@@ -236,7 +261,8 @@ impl Sink for PostgresSink {
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let tried = self.try_commit(batch, fence).await;
-        self.known(Step::commit(self.link.stream.mode, batch), fence, tried).await
+        let counts = self.known(Step::commit(self.link.stream.mode, batch), fence, tried).await;
+        self.explained(counts).await
     }
 
     fn replaces(&self) -> bool {
@@ -245,7 +271,8 @@ impl Sink for PostgresSink {
 
     async fn apply(&mut self, fence: &Fence) -> Result<Counts> {
         let tried = self.try_apply(fence).await;
-        self.known(Step::Apply, fence, tried).await
+        let counts = self.known(Step::Apply, fence, tried).await;
+        self.explained(counts).await
     }
 
     async fn renew(&mut self, fence: &Fence) -> Result<()> {

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) exit: FilterExit,
     /// Name and shape of each selected column.
     fingerprint: Vec<(String, String)>,
+    /// Their numbers in the table.
+    numbers: Vec<i16>,
 }
 
 impl Plan {
@@ -87,6 +89,7 @@ impl Plan {
             filter: predicate.map(render).transpose()?,
             exit: config.filter_exit(),
             fingerprint: fingerprint(table, &config.select),
+            numbers: numbers(table, &config.select),
             columns,
             schema,
         })
@@ -110,6 +113,18 @@ impl Plan {
         if table.oid != self.oid {
             return Err(Error::schema(format!(
                 "table {} was dropped and created anew while it was being read; run again",
+                stream.table()
+            )));
+        }
+        let select = &stream.config.select;
+        let now = numbers(table, select);
+        let other =
+            select.iter().zip(self.numbers.iter().zip(&now)).find(|(_, (was, is))| was != is);
+        if let Some((name, _)) = other {
+            return Err(Error::schema(format!(
+                "column {name} of {} is another one than when the read began: it was dropped and \
+                 added anew, or another column has its name now. Its values changed without any \
+                 update, so run once with --full-refresh",
                 stream.table()
             )));
         }
@@ -172,6 +187,10 @@ fn fingerprint(table: &Table, select: &[String]) -> Vec<(String, String)> {
         .filter_map(|name| table.column(name))
         .map(|column| (column.name.clone(), column.fingerprint()))
         .collect()
+}
+
+fn numbers(table: &Table, select: &[String]) -> Vec<i16> {
+    select.iter().filter_map(|name| table.column(name)).map(|column| column.number).collect()
 }
 
 fn render(predicate: &Predicate) -> Result<String> {

@@ -1,5 +1,6 @@
 //! Arrow rows into a staging table, by bulk load.
 
+use std::borrow::Cow;
 use std::num::FpCategory;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
@@ -79,7 +80,7 @@ async fn run(
                     .map_err(|what| refuse(target, &columns, index, column, &what))?
             };
             if is_large(&value) {
-                large.push((*column, value, index));
+                large.push((*column, array, index));
                 row.push(null(column.sql_type));
             } else {
                 row.push(value);
@@ -92,8 +93,8 @@ async fn run(
     // The commit counts what arrived; the count in this answer depends on the session's settings.
     request.finalize().await.map_err(fail)?;
     fail_point!("mssql.load.done");
-    for (column, value, row) in large {
-        fill(&mut connection, table, target, &columns, column, value, row, doing).await?;
+    for (column, array, row) in large {
+        fill(&mut connection, table, target, &columns, (column, array), row, doing).await?;
     }
     Ok(connection)
 }
@@ -113,20 +114,19 @@ fn is_large(value: &ColumnData<'_>) -> bool {
     }
 }
 
-/// Puts a large value into its staged row.
-#[expect(clippy::too_many_arguments, reason = "one call, beside the loop that it belongs to")]
+/// Puts a large value into its staged row. One such value at a time is copied.
 async fn fill(
     connection: &mut Connection,
     table: &str,
     target: &Target,
     columns: &[Bound<'_>],
-    column: &Column,
-    value: ColumnData<'static>,
+    (column, array): Bound<'_>,
     row: usize,
     doing: &str,
 ) -> Result<()> {
-    let mut parameters = vec![Parameter(value)];
-    for (key, array) in columns.iter().filter(|(column, _)| column.key) {
+    let mut parameters = Vec::new();
+    let key = columns.iter().filter(|(column, _)| column.key);
+    for (key, array) in std::iter::once(&(column, array)).chain(key) {
         let value =
             convert(key, array, row).map_err(|what| refuse(target, columns, row, key, &what))?;
         parameters.push(Parameter(value));
@@ -151,7 +151,11 @@ struct Parameter(ColumnData<'static>);
 
 impl ToSql for Parameter {
     fn to_sql(&self) -> ColumnData<'_> {
-        self.0.clone()
+        match &self.0 {
+            ColumnData::String(Some(text)) => ColumnData::String(Some(Cow::Borrowed(text))),
+            ColumnData::Binary(Some(bytes)) => ColumnData::Binary(Some(Cow::Borrowed(bytes))),
+            other => other.clone(),
+        }
     }
 }
 

@@ -41,6 +41,8 @@ pub mod own {
     pub const MIGRATION_CHANGED: u32 = 51_004;
     /// A load without rows would empty its target.
     pub const LOAD_EMPTY: u32 = 51_005;
+    /// The target is no longer as it was when the run looked at it.
+    pub const TARGET_ALTERED: u32 = 51_006;
 }
 
 /// Whether an error's code says that the login itself was refused, whatever it wanted.

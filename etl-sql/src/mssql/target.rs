@@ -51,6 +51,9 @@ pub struct Target {
     pub mark: Option<String>,
     /// Whether others insert too.
     pub foreign_writers: bool,
+    /// When the table was last altered, as the server tells it; `None` of a table that was not
+    /// looked at.
+    pub altered: Option<String>,
 }
 
 impl Target {
@@ -89,6 +92,7 @@ impl Target {
             deletes: config.filter_exit() == FilterExit::Delete,
             mark: config.mark_beside(schema)?,
             foreign_writers: config.foreign_writers,
+            altered: None,
         };
         if target.mode.is_keyed() {
             target.key_bytes()?;
@@ -164,14 +168,21 @@ impl Target {
     pub async fn found(self: &Arc<Self>, connection: &mut Connection) -> Result<Self> {
         let doing = format!("{}: looking at target {}", self.stream, self.table.quoted()?);
         let table = self.table.quoted()?;
+        // Before the columns: what is altered in between is noticed too.
+        let altered =
+            connection.query_row(ALTERED, &[&table.as_str()], Phase::Repeatable, &doing).await?;
         let rows = connection.query(COLUMNS, &[&table.as_str()], Phase::Repeatable, &doing).await?;
         if rows.is_empty() {
             return Err(Error::config(format!(
-                "{doing}: it does not exist, or the login has no right on it; run mssql-init"
+                "{doing}: it does not exist, or the login has no right on it; run mssql-init. If it \
+                 was dropped, its rows are gone: `state reset` then, and everything is read again"
             ))
             .with_code("208"));
         }
         let mut found = Self::clone(self);
+        if let Some(row) = altered {
+            found.altered = value::<&str>(&row, "altered")?.map(str::to_owned);
+        }
         let mut wrong = Vec::new();
         for row in &rows {
             let there = CatalogColumn::read(row)?;
@@ -259,6 +270,11 @@ pub const MAX_CLUSTERED_BYTES: u32 = 900;
 
 /// The type of the column in which rows are marked: UTC, as all times of ours.
 pub const MARK_TYPE: SqlType = SqlType::DateTime2(6);
+
+/// When the table `@P1` (quoted) was last altered.
+pub const ALTERED: &str = "\
+SELECT CONVERT(nvarchar(40), [modify_date], 126) AS [altered]
+  FROM sys.tables WHERE [object_id] = OBJECT_ID(@P1);";
 
 /// One row per column of the table `@P1` (quoted).
 pub const COLUMNS: &str = "\

@@ -101,6 +101,8 @@ pub struct Table {
 /// One column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
+    /// Its number in the table, which no later column gets.
+    pub number: i16,
     /// Its name.
     pub name: String,
     /// Its type as the server writes it, with schema where needed.
@@ -260,6 +262,7 @@ impl Table {
 
 fn column(row: &PgRow) -> Result<Column, sqlx::Error> {
     Ok(Column {
+        number: row.try_get("number")?,
         name: row.try_get("name")?,
         declared: row.try_get("declared")?,
         is_domain: row.try_get("is_domain")?,
@@ -310,7 +313,7 @@ const COLUMNS: &str = "WITH RECURSIVE base (attnum, oid, typmod) AS ( \
        UNION ALL \
        SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b \
        JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd') \
-     SELECT a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS declared, \
+     SELECT a.attnum AS number, a.attname::text AS name, format_type(a.atttypid, a.atttypmod) AS declared, \
      t.oid <> a.atttypid AS is_domain, t.oid::int8 AS type_oid, t.typname::text AS type_name, t.typtype::text AS type_kind, \
      t.typcategory::text AS type_category, b.typmod, a.attnotnull AS not_null, \
      pg_get_expr(d.adbin, d.adrelid) AS default_text, a.attidentity <> '' AS is_identity, \

@@ -9,6 +9,7 @@ pub mod horizon;
 pub mod plan;
 pub mod quote;
 pub mod session;
+pub mod shape;
 pub mod sqltype;
 pub mod target;
 pub mod types;

@@ -170,7 +170,10 @@ impl Session {
     pub async fn copy_in(&mut self, sql: &str, data: &[u8], doing: &str) -> Result<u64> {
         let copy = async {
             let mut copy = self.connection.copy_in_raw(sql).await?;
-            copy.send(data).await?;
+            // The driver copies what it is given.
+            for piece in data.chunks(COPY_BYTES) {
+                copy.send(piece).await?;
+            }
             copy.finish().await
         };
         // A batch is small; ten limits are a peer that takes nothing any more.
@@ -191,6 +194,9 @@ impl Session {
         }
     }
 }
+
+/// What is sent of a COPY at once.
+const COPY_BYTES: usize = 1 << 20;
 
 /// A value of a row by the column's name.
 ///

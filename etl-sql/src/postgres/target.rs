@@ -145,7 +145,9 @@ impl Target {
         let table = session.table(&self.table).await.map_err(|error| error.context(&doing))?;
         session.commit(&doing).await?;
         let table = table.ok_or_else(|| {
-            let missing = "it does not exist; run `etl-job prepare` once, with an owner's login";
+            let missing = "it does not exist; run `etl-job prepare` once, with an owner's login. If it \
+                           was dropped, its rows are gone: `state reset` then, and everything is \
+                           read again";
             Error::config(format!("{doing}: {missing}")).with_code("42P01")
         })?;
         let mut found = self.clone();

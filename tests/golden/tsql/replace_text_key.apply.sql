@@ -25,6 +25,7 @@ INSERT INTO [sales].[or'ders "x"] ([k.e y], [id], [updated_at])
 SELECT s.[k.e y], s.[id], s.[updated_at] FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS s
  WHERE NOT EXISTS (SELECT 1 FROM [sales].[or'ders "x"] AS t WITH (UPDLOCK, SERIALIZABLE) WHERE t.[k.e y] = s.[k.e y] COLLATE Latin1_General_BIN AND t.[id] = s.[id]);
 SET @inserted = @@ROWCOUNT;
+IF EXISTS (SELECT 1 FROM sys.tables WHERE [object_id] = OBJECT_ID(N'[sales].[or''ders "x"]') AND CONVERT(nvarchar(40), [modify_date], 126) <> N'2024-02-29T10:00:00.123') THROW 51006, N'the target was altered', 1;
 UPDATE [etl].[checkpoint] SET [rows_total] = [rows_total] + @deleted + @updated + @inserted, [lease_until] = DATEADD(millisecond, @lease_ms, SYSUTCDATETIME()) WHERE [pipeline] = @pipeline;
 UPDATE [etl].[run]
    SET [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,

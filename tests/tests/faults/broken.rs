@@ -110,3 +110,50 @@ impl Sink for Blind {
         self.sink.finish(report).await
     }
 }
+
+/// A sink that makes each batch durable in two parts, the first with the position of both.
+pub(super) fn splits(sink: Box<dyn Sink>) -> Box<dyn Sink> {
+    Box::new(Splitter { sink, more: 0 })
+}
+
+struct Splitter {
+    sink: Box<dyn Sink>,
+    /// By how much the checkpoint's sequence is ahead of what the engine counts.
+    more: i64,
+}
+
+#[async_trait]
+impl Sink for Splitter {
+    async fn open(&mut self, schema: &StreamSchema) -> Result<()> {
+        self.sink.open(schema).await
+    }
+
+    async fn claim(&mut self, run: &Run) -> Result<Claim> {
+        self.sink.claim(run).await
+    }
+
+    async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+        let mut fence = Fence { sequence: fence.sequence + self.more, ..fence.clone() };
+        let records = batch.changes.records();
+        let half = records.num_rows() / 2;
+        if half > 0 {
+            let mut first = batch.clone();
+            first.changes = Changes::upserts(records.slice(0, half));
+            self.sink.commit(&first, &fence).await?;
+            fence.sequence += 1;
+            self.more += 1;
+        }
+        let mut rest = batch.clone();
+        rest.changes = Changes::upserts(records.slice(half, records.num_rows() - half));
+        self.sink.commit(&rest, &fence).await
+    }
+
+    async fn renew(&mut self, fence: &Fence) -> Result<()> {
+        let fence = Fence { sequence: fence.sequence + self.more, ..fence.clone() };
+        self.sink.renew(&fence).await
+    }
+
+    async fn finish(&mut self, report: &RunReport) -> Result<()> {
+        self.sink.finish(report).await
+    }
+}

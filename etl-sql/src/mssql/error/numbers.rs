@@ -130,6 +130,7 @@ pub const KNOWN: &[(u32, Class, &str)] = &[
     (4922, Schema, "something depends on the column"),
     (8101, Schema, "an identity column cannot be written"),
     (8102, Schema, "an identity column cannot be written"),
+    (own::TARGET_ALTERED, Schema, "the target was altered while it was written to"),
     // Credentials or rights.
     (229, Permission, MISSING_RIGHT),
     (230, Permission, MISSING_RIGHT),

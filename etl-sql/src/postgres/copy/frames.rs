@@ -5,6 +5,8 @@ use std::ops::Range;
 use etl_core::error::{Error, Result};
 
 const BEHIND: &str = "bytes behind its end mark";
+/// A row that was larger is nothing to keep room for.
+const KEPT_BYTES: usize = 1 << 20;
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// Finds the rows of a binary COPY in bytes that arrive in pieces of any size.
@@ -63,6 +65,9 @@ impl Frames {
     pub fn feed(&mut self, piece: &[u8]) {
         self.buffer.drain(..self.used);
         self.used = 0;
+        if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES {
+            self.buffer = Vec::new();
+        }
         self.buffer.extend_from_slice(piece);
     }
 
