@@ -19,7 +19,7 @@ use border::Forgetful;
 use trial::{Orders, Trial};
 
 use super::broken;
-use super::world::{Lane, Link, postgres_rows};
+use super::world::{Lane, Link, orders, postgres_rows};
 
 /// Rows, rows of a batch, and the borders: before the first batch, and behind each but the last.
 const ROWS: usize = 12;
@@ -102,10 +102,10 @@ async fn at_border(mut trial: Trial, (side, change, at): (Side, &Change, usize),
             wanted.retain(|row| (id(row) <= at * BATCH) == (side == Side::Source));
         }
     }
-    tally.compare(&story, &wanted, &trial.lane.target.rows().await);
+    tally.compare(&story, &wanted, &orders(&trial.lane.target).await);
     let last = Lane::run(trial.lane.pipeline(&trial.lane.sections), tally, &story).await.unwrap();
     assert_eq!(last.report.outcome, Outcome::Success, "{story}, once more: {last:?}");
-    tally.compare(&story, &wanted, &trial.lane.target.rows().await);
+    tally.compare(&story, &wanted, &orders(&trial.lane.target).await);
 }
 
 fn id(row: &[Option<String>]) -> usize {
@@ -160,7 +160,7 @@ async fn ddl_at_the_source_between_two_batches_tears_none() {
     tally.compare(
         "names are swapped",
         &postgres_rows(&trial.lane.world.source).await,
-        &trial.lane.target.rows().await,
+        &orders(&trial.lane.target).await,
     );
     record.end();
 }
@@ -190,7 +190,7 @@ async fn ddl_at_sql_server_between_two_batches_tears_none() {
         rows.retain(|row| id(row) > 2 * BATCH);
         rows
     };
-    let found = behind(trial.lane.target.rows().await);
+    let found = behind(orders(&trial.lane.target).await);
     tally.compare("a narrower type", &behind(trial.lane.world.wanted.clone()), &found);
     record.end();
 }

@@ -7,11 +7,11 @@ use etl_core::sink::StateChange;
 use etl_core::{BatchLimits, Source};
 use etl_tests::postgres;
 use etl_tests::torture::{Rows, Tally};
-use sqlx::Row as _;
 
 use super::border::Border;
 use super::{BATCH, ROWS, Side, Step};
-use crate::faults::world::{Lane, Target, World, postgres_rows};
+use crate::faults::world::{Lane, World, postgres_rows};
+use crate::support::side::Side as Database;
 
 /// A world of twelve orders of which the eleventh has the amount of the tenth and the last no note,
 /// and a login with the least rights.
@@ -71,13 +71,13 @@ impl Trial {
             return sql;
         }
         let key = match &self.lane.target {
-            Target::Mssql(database) => {
+            Database::Mssql(database) => {
                 let keys = "SELECT [name] FROM sys.key_constraints;";
                 let keys = database.rows(keys).await.into_iter().flatten().flatten();
                 let ours = keys.filter(|key| key.to_lowercase().contains("orders"));
                 format!("[{}]", ours.last().unwrap())
             }
-            Target::Postgres(_) => "orders_pkey".to_owned(),
+            Database::Postgres(_) | Database::Sqlite(_) => "orders_pkey".to_owned(),
         };
         sql.replace("{key}", &key)
     }
@@ -159,22 +159,14 @@ pub(super) async fn execute(lane: &Lane, side: Side, sql: String) {
     }
 }
 
-async fn ids(target: &Target) -> Rows {
-    match target {
-        Target::Mssql(database) => database.rows("SELECT [id] FROM [dbo].[orders];").await,
-        Target::Postgres(database) => {
-            let mut connection = database.connect().await;
-            let rows = sqlx::query("SELECT id::text FROM public.orders");
-            let rows = rows.fetch_all(&mut connection).await.unwrap();
-            rows.iter().map(|row| vec![row.get(0)]).collect()
-        }
-    }
+async fn ids(target: &Database) -> Rows {
+    target.cells("SELECT CAST(id AS varchar(20)) FROM orders").await
 }
 
 /// A login with the rights of the job and no other: its URL and name.
-async fn writer(target: &Target) -> (String, String) {
+async fn writer(target: &Database) -> (String, String) {
     match target {
-        Target::Postgres(database) => {
+        Database::Postgres(database) => {
             let role = database.role("secret").await;
             let rights = format!(
                 "GRANT USAGE ON SCHEMA etl TO {role}; GRANT SELECT, UPDATE ON etl.checkpoint TO {role};
@@ -186,7 +178,7 @@ async fn writer(target: &Target) -> (String, String) {
             database.execute(&rights).await;
             (database.url_as(&format!("{role}:secret")), role)
         }
-        Target::Mssql(database) => {
+        Database::Mssql(database) => {
             let role = format!("drift_{}", database.owner.database);
             let rights = format!(
                 "CREATE LOGIN [{role}] WITH PASSWORD = N'Writer-pass-1'; CREATE USER [{role}] FOR LOGIN [{role}];
@@ -199,5 +191,6 @@ async fn writer(target: &Target) -> (String, String) {
             database.run(&rights).await;
             (database.url(&role, "Writer-pass-1"), role)
         }
+        Database::Sqlite(_) => unreachable!("a file has no logins"),
     }
 }

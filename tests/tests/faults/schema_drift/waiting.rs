@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use super::border::Border;
 use super::trial::{Orders, Trial, execute, somebody_waits};
 use super::{Fate, Side, source};
-use crate::faults::world::Target;
+use crate::faults::world::orders;
+use crate::support::side::Side as Database;
 
 /// The person sends the DDL while rows are being read, and ends nobody's session.
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +35,7 @@ async fn ddl_that_waits_for_a_read_leaves_it_as_it_began() {
         let border = Border::new(trial.source(), 1, false, Box::pin(act));
         let finished = trial.run_while(border, &tally, change.what).await;
         assert_eq!(finished.report.outcome, Outcome::Success, "{}: {finished:?}", change.what);
-        tally.compare(change.what, &trial.lane.world.wanted, &trial.lane.target.rows().await);
+        tally.compare(change.what, &trial.lane.world.wanted, &orders(&trial.lane.target).await);
         let ddl = sent.lock().unwrap().take().unwrap();
         ddl.await.unwrap();
     }
@@ -47,7 +48,7 @@ async fn a_commit_that_waited_for_ddl_sees_what_it_did() {
     let record = Recorder::new("DDL at the target in the middle of a commit, Postgres");
     let tally = record.promise();
     let trial = Trial::new(&Orders::new().await, "postgres", "append").await;
-    let Target::Postgres(database) = &trial.lane.target else { unreachable!() };
+    let Database::Postgres(database) = &trial.lane.target else { unreachable!() };
     let database = database.clone();
     let narrower = "ALTER TABLE public.orders ALTER amount TYPE numeric(18,1)";
     let act = async move {
