@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::quarantine::Aside;
 
 /// Rows of one stream: upserts, and deletes of which only the key columns count.
 #[derive(Debug, Clone)]
@@ -102,6 +103,9 @@ pub struct Batch {
     pub position: Position,
     /// For the summary and the metrics.
     pub progress: Progress,
+    /// Rows that are put aside with it. A source puts here those that it read and cannot carry, if
+    /// the stream's config says `quarantine`; the rest is the engine's.
+    pub aside: Aside,
 }
 
 /// The bounds of a batch: it ends at whichever is reached first.

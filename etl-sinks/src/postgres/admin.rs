@@ -208,6 +208,7 @@ impl PostgresSink {
             changes: if rows == 1 { row } else { Changes::upserts(row.records().slice(0, 0)) },
             position: Position::encode(&())?,
             progress: Progress::default(),
+            aside: etl_core::Aside::default(),
         };
         let data = bulk::encode(&target, &batch.changes)?;
         session.begin(&doing).await?;
