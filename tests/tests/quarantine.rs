@@ -175,6 +175,8 @@ async fn rows_that_only_together_are_bad_are_kept_apart() {
             })
             .await;
         let (one, other) = (FIRST + 3, FIRST + 91);
+        // To some collations of SQL Server such a name is equal to an empty one.
+        world.source.execute("UPDATE orders SET name = 'trucks' WHERE id = 1003").await;
         let same = format!("UPDATE orders SET name = 'same' WHERE id IN ({one}, {other})");
         world.source.execute(&same).await;
         world.succeeds().await;
