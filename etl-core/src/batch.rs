@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::quarantine::Aside;
 
 /// Rows of one stream: upserts, and deletes of which only the key columns count.
 #[derive(Debug, Clone)]
@@ -51,6 +52,15 @@ impl Changes {
     #[must_use]
     pub fn is_delete(&self, index: usize) -> bool {
         self.deletes.as_ref().is_some_and(|bits| bits.value(index))
+    }
+
+    /// The rows with these numbers, in that order.
+    pub(crate) fn rows(&self, numbers: &[u64]) -> Result<Self> {
+        let index = |number: &u64| usize::try_from(*number).unwrap_or(usize::MAX);
+        let deletes = |bits: &BooleanBuffer| numbers.iter().map(|n| bits.value(index(n))).collect();
+        let deletes = self.deletes.as_ref().map(deletes);
+        let numbers = UInt64Array::from(numbers.to_vec());
+        Self::new(arrow::compute::take_record_batch(&self.records, &numbers)?, deletes)
     }
 
     /// The number of rows, deletes included.
@@ -102,6 +112,9 @@ pub struct Batch {
     pub position: Position,
     /// For the summary and the metrics.
     pub progress: Progress,
+    /// Rows that are put aside with it. A source puts here those that it read and cannot carry, if
+    /// the stream's config says `quarantine`; the rest is the engine's.
+    pub aside: Aside,
 }
 
 /// The bounds of a batch: it ends at whichever is reached first.

@@ -17,7 +17,6 @@ pub(crate) fn cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowErr
 /// The same array with the zone `UTC` written as the offset that it is.
 ///
 /// Arrow knows zones by name only with a time zone database compiled in, which UTC does not need.
-#[cfg(any(test, feature = "testing"))]
 pub(crate) fn zone_by_offset(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     with_type(array, &by_offset(array.data_type()))
 }

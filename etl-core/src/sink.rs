@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Changes};
 use crate::connector::Finding;
 use crate::error::{Class, Error, Result};
 use crate::ledger::Ledger;
 use crate::position::Position;
+use crate::quarantine::{Entry, Rejected};
 use crate::schema::{Definition, StreamSchema};
 
 /// A place that rows go to, for one stream.
@@ -26,7 +27,7 @@ use crate::schema::{Definition, StreamSchema};
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use etl_core::connector::Mode;
 /// use etl_core::testing::{Conditions, MemorySink, MemoryTarget, Network, Row};
-/// use etl_core::{Batch, Changes, Claim, Fence, Position, Progress, Run, Sink};
+/// use etl_core::{Aside, Batch, Changes, Claim, Fence, Position, Progress, Run, Sink};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> etl_core::Result<()> {
@@ -50,6 +51,7 @@ use crate::schema::{Definition, StreamSchema};
 ///     changes: Changes::upserts(Row::records(&[Row::new(1)])?),
 ///     position: Position::from_text("1")?,
 ///     progress: Progress::default(),
+///     aside: Aside::default(),
 /// };
 /// sink.commit(&batch, &fence).await?;
 /// // As if no answer had come: the same batch with the same fence.
@@ -113,6 +115,11 @@ pub trait Sink: Send {
     /// * A delete of a row that is not there writes nothing, since only its key is known.
     /// * [`Counts::deleted`] is the number of rows that were not marked before.
     ///
+    /// **The quarantine.** [`Batch::aside`] is done in the same transaction: its `put` are entered,
+    /// or, if an entry of the key is there, renewed with one attempt more and the time at which it
+    /// was first seen kept; entries of `clear` go, whatever column they name. Both count in the
+    /// run's ledger row, with or without other rows in the batch.
+    ///
     /// Dropped half way, the batch is in the target as a whole or not at all: an outcome as unknown
     /// as after `Unknown`.
     ///
@@ -121,6 +128,29 @@ pub trait Sink: Send {
     /// stored; `Capacity` if a smaller batch may pass. Nothing was written in any case but
     /// `Unknown`.
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts>;
+
+    /// Tries whether [`Sink::commit`] could store these rows: does all that a commit does with them,
+    /// checks that the database puts off until a commit included, and rolls it back. Neither the
+    /// target nor the checkpoint nor the quarantine changes.
+    ///
+    /// The engine calls it to find the rows of a batch that cannot be stored, with parts of the
+    /// batch; only if rows may be put aside. Dropped half way, what it did is rolled back.
+    ///
+    /// # Errors
+    /// What a commit of these rows would say. `Config` from a sink that cannot put rows aside.
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let _ = (changes, fence);
+        Err(Error::config("this sink cannot put rows aside; set quarantine.max_rows to 0"))
+    }
+
+    /// The rows of this stream that lie in the quarantine, in any order; the reasons are as stored.
+    /// Called after a claim. Dropped half way, it has changed nothing.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        Ok(Vec::new())
+    }
 
     /// Whether commits load a stage that [`Sink::apply`] brings to the target. Always the same.
     fn replaces(&self) -> bool {
@@ -203,6 +233,13 @@ pub trait SinkAdmin: Send {
     /// # Errors
     /// As [`SinkAdmin::ledger`].
     async fn streams(&mut self) -> Result<Vec<Prepared>>;
+
+    /// What lies in the stream's quarantine, the oldest first; nothing if it was never prepared.
+    /// Needs, changes and locks what [`SinkAdmin::ledger`] does, also when it is dropped.
+    ///
+    /// # Errors
+    /// As [`SinkAdmin::ledger`].
+    async fn quarantined(&mut self) -> Result<Vec<Entry>>;
 
     /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
     /// that whatever run was going on is fenced. Returns the checkpoint before the change. Dropped
@@ -393,6 +430,8 @@ pub enum Outcome {
     Fenced,
     /// An error ended it.
     Failed,
+    /// It read no sweep: rows that had been put aside were tried again.
+    Replayed,
 }
 
 impl Outcome {
@@ -405,6 +444,7 @@ impl Outcome {
             Self::Skipped => "skipped",
             Self::Fenced => "fenced",
             Self::Failed => "failed",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -479,6 +519,7 @@ impl RunReport {
         self.read += batch.progress.read;
         self.reread += batch.progress.reread;
         self.count(counts);
+        self.quarantined += u64::try_from(batch.aside.put.len()).unwrap_or(u64::MAX);
         self.batches += 1;
         self.checkpoint_to = Some(batch.position.clone());
         self.horizon_micros = batch.progress.horizon_micros.or(self.horizon_micros);

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::batch::{Batch, BatchLimits};
+use crate::batch::{Batch, BatchLimits, Changes};
 use crate::connector::Finding;
 use crate::error::Result;
 use crate::position::Position;
+use crate::quarantine::{Rejected, RowKey};
 use crate::schema::StreamSchema;
 
 /// The batches of a sweep, or the error that ends it.
@@ -26,7 +27,8 @@ pub type Batches = BoxStream<'static, Result<Batch>>;
 /// use async_trait::async_trait;
 /// use etl_core::connector::Finding;
 /// use etl_core::{
-///     Batch, BatchLimits, Batches, Changes, Definition, Position, Progress, Result, Source, StreamSchema,
+///     Aside, Batch, BatchLimits, Batches, Changes, Definition, Position, Progress, Result, Source,
+///     StreamSchema,
 /// };
 /// use futures::{StreamExt, TryStreamExt, stream};
 ///
@@ -53,7 +55,7 @@ pub type Batches = BoxStream<'static, Result<Batch>>;
 ///             let column = Arc::new(Int64Array::from(numbers[page].to_vec()));
 ///             let records = RecordBatch::try_new(schema.clone(), vec![column])?;
 ///             let progress = Progress { read: records.num_rows() as u64, ..Progress::default() };
-///             Ok(Batch { changes: Changes::upserts(records), position, progress })
+///             Ok(Batch { changes: Changes::upserts(records), position, progress, aside: Aside::default() })
 ///         });
 ///         Ok(stream::iter(batches.collect::<Vec<_>>()).boxed())
 ///     }
@@ -112,6 +114,11 @@ pub trait Source: Send + Sync {
         Ok(())
     }
 
+    /// What reads single rows by their keys, if this source can.
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        None
+    }
+
     /// Looks for everything that [`Source::read`] needs: rights, indexes, cursor preconditions.
     ///
     /// Dropped half way, it has changed nothing.
@@ -119,4 +126,31 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When it cannot even look.
     async fn check(&self) -> Result<Vec<Finding>>;
+}
+
+/// Reads single rows by their keys, for what was put aside.
+#[async_trait]
+pub trait Lookup: Send + Sync {
+    /// What became of the rows with these keys, if sweeps have passed them for good: the others, which
+    /// a sweep that goes on from `reached` reads anyway, are not in the answer.
+    ///
+    /// All of it is of one snapshot. Dropped half way, it has changed nothing.
+    ///
+    /// # Errors
+    /// `Data` if a key's text is none of its column's type, or a row cannot be carried and the stream
+    /// does not put such rows aside; `Schema` if the table is no longer as [`Source::schema`] said;
+    /// `Config` if `reached` is not a position of this source.
+    async fn rows(&self, keys: &[RowKey], reached: &Position) -> Result<Found>;
+}
+
+/// What a [`Lookup`] found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// One change per key, as [`Source::read`] would yield it: an upsert for a row that is there and
+    /// passes the filter; a delete for one that does not or is gone, where the stream deletes.
+    pub changes: Changes,
+    /// Keys of such rows where the stream does not delete: nothing is left to do for them.
+    pub gone: Vec<RowKey>,
+    /// Rows that were read and still cannot be carried.
+    pub rejected: Vec<Rejected>,
 }

@@ -11,6 +11,8 @@ pub mod mssql;
 mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "mssql", feature = "postgres"))]
+pub mod quarantine;
 #[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
 mod refusal;
 #[cfg(feature = "sqlite")]

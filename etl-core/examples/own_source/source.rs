@@ -7,7 +7,9 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use etl_core::connector::{Finding, Stream};
 use etl_core::transform::{Filter, Transform};
-use etl_core::{Batch, BatchLimits, Batches, Changes, Definition, Error, Position, Progress};
+use etl_core::{
+    Aside, Batch, BatchLimits, Batches, Changes, Definition, Error, Position, Progress,
+};
 use etl_core::{Result, Source, StreamSchema, testing::Row};
 use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -40,7 +42,8 @@ impl Source for Orders {
             let horizon_micros = over.then_some(until);
             let progress = Progress { read: rows.len() as u64, reread: 0, horizon_micros };
             let changes = filter.apply(Changes::upserts(Row::records(rows)?))?;
-            Ok(Batch { changes, position: Position::encode(&place)?, progress })
+            let position = Position::encode(&place)?;
+            Ok(Batch { changes, position, progress, aside: Aside::default() })
         });
         Ok(stream::iter(batches.collect::<Vec<_>>()).boxed())
     }

@@ -2,6 +2,7 @@
 
 mod lease;
 mod outcome;
+mod quarantine;
 mod read_ahead;
 mod replace;
 mod retry;
@@ -119,6 +120,7 @@ impl Canned {
             changes: Changes::upserts(Row::records(&rows).unwrap()),
             position: Position::encode(&step).unwrap(),
             progress: Progress::default(),
+            aside: crate::Aside::default(),
         };
         let batches = batches.into_iter().enumerate().map(batch).collect();
         Self { batches, committed: Mutex::default() }

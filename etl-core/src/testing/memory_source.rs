@@ -223,7 +223,8 @@ impl Sweep {
             self.place = self.end();
         }
         let position = Position::encode(&self.place)?;
-        Ok(Some(Batch { changes: self.source.changes(&rows)?, position, progress }))
+        let changes = self.source.changes(&rows)?;
+        Ok(Some(Batch { changes, position, progress, aside: crate::Aside::default() }))
     }
 
     fn page(&mut self) -> Vec<Row> {

@@ -6,7 +6,7 @@ use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Checkpoint, Phase, Prepared, SinkAdmin, StateChange, Statement, siblings};
-use etl_core::{Batch, Changes, Error, Position, Result};
+use etl_core::{Batch, Changes, Entry, Error, Position, Result};
 use etl_sql::postgres::session::{Session, value};
 use etl_sql::postgres::target::Target;
 use etl_sql::postgres::{bulk, plan};
@@ -123,6 +123,10 @@ impl SinkAdmin for PostgresSink {
         rows.iter().map(state::prepared).collect()
     }
 
+    async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+        self.entries().await
+    }
+
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {
         let doing = self.link.doing("changing the checkpoint");
         let schema = &self.link.state_schema;
@@ -208,6 +212,7 @@ impl PostgresSink {
             changes: if rows == 1 { row } else { Changes::upserts(row.records().slice(0, 0)) },
             position: Position::encode(&())?,
             progress: Progress::default(),
+            aside: etl_core::Aside::default(),
         };
         let data = bulk::encode(&target, &batch.changes)?;
         session.begin(&doing).await?;

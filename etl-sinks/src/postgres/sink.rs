@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Class, Error, Position, Result, fail_point};
+use etl_core::{
+    Aside, Batch, Changes, Class, Error, Position, Progress, Rejected, Result, fail_point,
+};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::Session;
@@ -17,7 +19,7 @@ use sqlx::AssertSqlSafe;
 use super::apply::Statements;
 use super::replace::Replace;
 use super::state::{self, checkpoint, lease, look};
-use super::{Link, PostgresTarget, statements};
+use super::{Link, PostgresTarget, aside, statements};
 use crate::altered;
 use crate::step::Step;
 
@@ -27,6 +29,14 @@ pub struct PostgresSink {
     opened: Option<Opened>,
     /// What the ledger counts for our run, as far as we know.
     known: Counts,
+}
+
+/// How a transaction ends that did everything of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Commit,
+    /// Rolled back, after what is put off until a commit was checked.
+    Probe,
 }
 
 /// What `open` found out.
@@ -73,14 +83,14 @@ impl PostgresSink {
             .ok_or_else(|| Error::internal(format!("{}: the sink was not opened", self.link.name)))
     }
 
-    async fn try_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+    async fn try_commit(&mut self, batch: &Batch, fence: &Fence, ends: Ends) -> Result<Counts> {
         let doing = self.link.doing("committing a batch");
-        let mut session = self.link.take().await?;
-        let Opened { target, statements, replace, shapes, .. } = self.opened()?;
-        // Before the transaction begins: a row that cannot be sent costs the server nothing.
+        // Before the server is asked for anything: a row that cannot be sent costs it nothing.
         let data = (!batch.changes.is_empty())
-            .then(|| bulk::encode(target, &batch.changes))
+            .then(|| bulk::encode(&self.opened()?.target, &batch.changes))
             .transpose()?;
+        let mut session = self.link.take().await?;
+        let Opened { statements, replace, shapes, .. } = self.opened()?;
         session.begin(&doing).await?;
         fail_point!("postgres.commit.begun");
         if let Some(data) = &data {
@@ -103,10 +113,16 @@ impl PostgresSink {
         fail_point!("postgres.commit.applied");
         // What is in a stage only is nothing yet.
         let counts = if replace.is_some() { Counts::default() } else { counts };
+        aside::put(&mut session, &self.link, fence, &batch.aside, &doing).await?;
         count(&mut session, &self.link, step, fence, &counts, &doing).await?;
         fail_point!("postgres.commit.counted");
-        fail_point!("postgres.commit.sent", session.commit_once(&doing))?;
-        fail_point!("postgres.commit.answered");
+        if ends == Ends::Probe {
+            session.run(statements::CHECK_NOW, &doing).await?;
+            session.roll_back(&doing).await?;
+        } else {
+            fail_point!("postgres.commit.sent", session.commit_once(&doing))?;
+            fail_point!("postgres.commit.answered");
+        }
         self.link.keep(session);
         Ok(counts)
     }
@@ -260,9 +276,23 @@ impl Sink for PostgresSink {
     }
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
-        let tried = self.try_commit(batch, fence).await;
+        let tried = self.try_commit(batch, fence, Ends::Commit).await;
         let counts = self.known(Step::commit(self.link.stream.mode, batch), fence, tried).await;
         self.explained(counts).await
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let batch = Batch {
+            changes: changes.clone(),
+            position: Position::encode(&())?,
+            progress: Progress::default(),
+            aside: Aside::default(),
+        };
+        self.try_commit(&batch, fence, Ends::Probe).await.map(drop)
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        Ok(self.entries().await?.into_iter().map(|entry| entry.rejected).collect())
     }
 
     fn replaces(&self) -> bool {
@@ -409,7 +439,8 @@ async fn count(
         .bind(signed(counts.inserted)?)
         .bind(signed(counts.updated)?)
         .bind(signed(counts.deleted)?)
-        .bind(signed(counts.unchanged)?);
+        .bind(signed(counts.unchanged)?)
+        .bind(signed(step.put_aside())?);
     session.execute(count, doing).await.map(drop)
 }
 

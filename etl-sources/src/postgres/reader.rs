@@ -128,7 +128,9 @@ impl Reader {
     fn take(&mut self) -> Result<Batch> {
         let mut progress = std::mem::take(&mut self.progress);
         progress.horizon_micros = self.place.settled_micros();
-        Ok(Batch { changes: self.rows.take()?, position: Position::encode(&self.place)?, progress })
+        let position = Position::encode(&self.place)?;
+        let changes = self.rows.take()?;
+        Ok(Batch { changes, position, progress, aside: etl_core::Aside::default() })
     }
 
     fn cursor_of(&self, frame: &Frame<'_>) -> Result<Mark> {

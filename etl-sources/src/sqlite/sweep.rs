@@ -274,7 +274,8 @@ impl View<'_> {
             h = progress.horizon_micros.map(text::shown),
             "batch read"
         );
-        Ok(Batch { changes, position: place.position()?, progress })
+        let position = place.position()?;
+        Ok(Batch { changes, position, progress, aside: etl_core::Aside::default() })
     }
 
     /// Rows that pass the filter, and deletes of those that do not.

@@ -79,7 +79,8 @@ impl Source for OneRow {
         }
         let changes = Changes::upserts(Row::records(&[Row::new(self.id)])?);
         let progress = Progress { read: 1, reread: 0, horizon_micros: None };
-        Ok(stream::iter([Ok(Batch { changes, position, progress })]).boxed())
+        let aside = etl_core::Aside::default();
+        Ok(stream::iter([Ok(Batch { changes, position, progress, aside })]).boxed())
     }
 
     async fn committed(&self, _: &Position) -> Result<()> {

@@ -60,7 +60,8 @@ fn end_after(batch: &Batch) -> Batch {
     place["scan"] = json!(null);
     let none = batch.changes.records().slice(0, 0);
     let position = Position::from_text(place.to_string()).unwrap();
-    Batch { changes: Changes::upserts(none), position, progress: Progress::default() }
+    let changes = Changes::upserts(none);
+    Batch { changes, position, progress: Progress::default(), aside: etl_core::Aside::default() }
 }
 
 /// A sink that, when it does not know whether a batch was committed, asks where the checkpoint

@@ -105,7 +105,8 @@ async fn write(side: &Side, stream: &Stream, column: &str) {
         (2, Changes::new(second, Some(deletes)).unwrap(), (0, 1, 1)),
     ] {
         let position = Position::encode(&json!({ "step": step })).unwrap();
-        let batch = Batch { changes, position, progress: Progress::default() };
+        let aside = etl_core::Aside::default();
+        let batch = Batch { changes, position, progress: Progress::default(), aside };
         let (inserted, updated, deleted) = counts;
         let counts = Counts { inserted, updated, deleted, unchanged: 0 };
         assert_eq!(sink.commit(&batch, &fence).await.unwrap(), counts, "{column:?}");

@@ -186,6 +186,7 @@ async fn commit(section: &Value, records: &RecordBatch) -> Result<()> {
         changes: Changes::upserts(records.clone()),
         position: Position::encode(&sequence)?,
         progress: etl_core::Progress::default(),
+        aside: etl_core::Aside::default(),
     };
     sink.commit(&batch, &fence).await.map(drop)
 }

@@ -172,6 +172,7 @@ async fn written(stream: &Stream, described: &StreamSchema, records: &RecordBatc
         changes: Changes::upserts(records.clone()),
         position: Position::encode(&step).unwrap(),
         progress: Progress::default(),
+        aside: etl_core::Aside::default(),
     };
     assert_eq!(sink.commit(&batch(1), &fence).await.unwrap().inserted, 4);
     if stream.config.mode == etl_core::connector::Mode::Upsert {

@@ -46,6 +46,7 @@ fn batch(schema: &StreamSchema, step: i64, rows: &[(i64, &str, f64)]) -> Batch {
         changes: Changes::upserts(records),
         position: Position::encode(&step).unwrap(),
         progress: Progress { read: u64::try_from(rows.len()).unwrap(), ..Progress::default() },
+        aside: etl_core::Aside::default(),
     }
 }
 

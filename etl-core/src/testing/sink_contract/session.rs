@@ -172,6 +172,7 @@ pub(super) fn batch(step: i64, upserts: &[Row], deletes: &[i64]) -> Result<Batch
         changes: Changes::new(Row::records(&rows)?, Some(bits))?,
         position: position(step)?,
         progress: Progress { read, ..Progress::default() },
+        aside: crate::Aside::default(),
     })
 }
 

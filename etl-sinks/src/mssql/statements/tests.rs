@@ -51,7 +51,7 @@ const STATEMENTS: &[(Statement, &str, &[&str])] = &[
         ],
     ),
     (
-        |schema| commit(schema, ""),
+        |schema| Ok(commit(schema, "")?.commit("")),
         "checkpoint",
         &[
             "SET XACT_ABORT ON",
@@ -99,7 +99,8 @@ fn target(mode: &str, chars: u32) -> Target {
 #[test]
 fn a_commit_counts_the_stage_before_it_begins_and_a_trial_keeps_nothing() {
     let statements = Statements::new("etl", &target("upsert", 40)).unwrap();
-    let at = |part: &str| statements.commit.find(part).unwrap();
+    let commit = statements.commit.commit("beside;");
+    let at = |part: &str| commit.find(part).unwrap();
     let order = [
         "THROW 51003",
         "BEGIN TRANSACTION;",
@@ -107,10 +108,13 @@ fn a_commit_counts_the_stage_before_it_begins_and_a_trial_keeps_nothing() {
         "THROW 51001",
         "[dbo].[orders]",
         "[rows_read] = [rows_read] + @read",
+        "beside;",
         "COMMIT TRANSACTION;",
     ];
-    assert!(order.map(at).is_sorted(), "{}", statements.commit);
-    assert!(!statements.commit_position.contains("#stage"));
+    assert!(order.map(at).is_sorted(), "{commit}");
+    let probe = statements.commit.probe();
+    assert!(probe.contains("ROLLBACK TRANSACTION;") && !probe.contains("COMMIT"), "{probe}");
+    assert!(!statements.commit_position.commit("").contains("#stage"));
     assert!(statements.truncate_stage.contains("TRUNCATE TABLE [#stage]"));
     let trial = trial(&target("upsert", 40)).unwrap();
     assert!(trial.contains("[dbo].[orders]") && trial.contains("ROLLBACK TRANSACTION;"), "{trial}");

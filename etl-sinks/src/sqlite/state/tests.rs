@@ -73,6 +73,7 @@ fn batch(position: &str) -> Batch {
         changes: Changes::upserts(RecordBatch::new_empty(Arc::new(Schema::empty()))),
         position: Position::from_text(position).unwrap(),
         progress: Progress { read: 9, reread: 2, horizon_micros: None },
+        aside: etl_core::Aside::default(),
     }
 }
 
