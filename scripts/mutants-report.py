@@ -85,6 +85,10 @@ def report(directories, partly):
     modules = [module for module in modules.values() if not partly or any(module[kind] for kind in KINDS.values())]
     total = {kind: sum(module[kind] for module in modules) for kind in KINDS.values()}
     print(table(modules, total))
+    idle = [module["file"] for module in modules if not any(module[kind] for kind in KINDS.values())]
+    if idle:
+        print(f"no mutant of {', '.join(idle)} was tried: nothing is written")
+        return 1
     if not partly:
         write(modules, total)
     return 0 if share(total) >= LEAST else 1
