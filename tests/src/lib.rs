@@ -7,7 +7,6 @@ pub mod mssql;
 pub mod policy;
 pub mod postgres;
 pub mod postgres_proxy;
-pub mod proxy;
 pub mod skips;
 pub mod tds;
 pub mod tls;

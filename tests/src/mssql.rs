@@ -36,9 +36,16 @@ impl Database {
         let server = server().await;
         let name =
             format!("etl_test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let mut connection = Connection::open(&server).await.expect("the test SQL Server");
         let sql = format!("IF DB_ID(N'{name}') IS NULL CREATE DATABASE [{name}];");
-        connection.batch(&sql, "making a test database").await.expect("CREATE DATABASE");
+        // Made at once with others it may find the model database in use.
+        for tries in 1.. {
+            let mut connection = Connection::open(&server).await.expect("the test SQL Server");
+            match connection.batch(&sql, "making a test database").await {
+                Ok(_) => break,
+                Err(_) if tries < 10 => tokio::time::sleep(Duration::from_millis(300)).await,
+                Err(error) => panic!("CREATE DATABASE: {error}"),
+            }
+        }
         Self { owner: server.with_database(&name) }
     }
 

@@ -1,6 +1,6 @@
-//! A TCP proxy between a client and Postgres without encryption: loses the answer to a COMMIT,
-//! puts an error in the place of an answer, takes clauses out of the SQL that is sent, or gives
-//! each transaction another server session, as a pooler does.
+//! A TCP proxy between a client and Postgres without encryption: puts an error in the place of an
+//! answer, takes clauses out of the SQL that is sent, or gives each transaction another server
+//! session, as a pooler does. What breaks connections is in [`wire`](crate::wire).
 
 #![expect(clippy::expect_used, reason = "a test without a port is to stop")]
 
@@ -12,12 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::wire::frames::find;
+
 /// What the proxy does to what it carries.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// Lose the answer to the COMMIT of the n-th transaction in which this text is sent: the
-    /// server carries it out, the client's connection breaks.
-    pub lose_commit_of: Option<(String, u32)>,
     /// Overwrite this text with blanks wherever it is sent: SQL with a clause deleted.
     pub blank: Option<String>,
     /// How many server sessions a client has, a transaction on each in turn; 0 is 1. The login
@@ -63,8 +62,6 @@ pub struct Proxy {
 
 struct Shared {
     rules: Rules,
-    seen: AtomicU32,
-    lost: AtomicU32,
     /// How often the place of the refusal was reached.
     reached: AtomicU32,
 }
@@ -77,9 +74,7 @@ impl Proxy {
     pub async fn start(url: &str, rules: Rules) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let count = AtomicU32::default;
-        let shared = Shared { rules, seen: count(), lost: count(), reached: count() };
-        let shared = Arc::new(shared);
+        let shared = Arc::new(Shared { rules, reached: AtomicU32::new(0) });
         let (server, carried) = (address(url).to_owned(), Arc::clone(&shared));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -100,12 +95,6 @@ impl Proxy {
     #[must_use]
     pub fn reached(&self) -> u32 {
         self.shared.reached.load(Ordering::SeqCst)
-    }
-
-    /// How many answers were lost.
-    #[must_use]
-    pub fn answers_lost(&self) -> u32 {
-        self.shared.lost.load(Ordering::SeqCst)
     }
 }
 
@@ -150,7 +139,8 @@ impl Shared {
 }
 
 /// The `host:port` of a URL.
-fn address(url: &str) -> &str {
+#[must_use]
+pub fn address(url: &str) -> &str {
     let rest = url.split_once('@').map_or(url, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)
 }
@@ -171,9 +161,8 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
         readers.push(reader);
         writers.push(writer);
     }
-    let (current, losing) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let refusing = AtomicBool::new(false);
-    let on = On { current: &current, losing: &losing, refusing: &refusing, shared };
+    let (current, refusing) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let on = On { current: &current, refusing: &refusing, shared };
     let requests = requests(&mut from_client, &mut writers, on);
     let answers = answers(&mut to_client, &mut readers, on);
     let ended = tokio::select! { ended = requests => ended, ended = answers => ended };
@@ -188,7 +177,6 @@ async fn carry(client: TcpStream, server: &str, shared: &Shared) -> io::Result<(
 struct On<'a> {
     /// The server session at work.
     current: &'a AtomicUsize,
-    losing: &'a AtomicBool,
     refusing: &'a AtomicBool,
     shared: &'a Shared,
 }
@@ -204,7 +192,7 @@ async fn session(server: &str, startup: &[u8]) -> io::Result<(OwnedReadHalf, Own
 async fn requests(
     client: &mut OwnedReadHalf,
     servers: &mut [OwnedWriteHalf],
-    On { current, losing, refusing, shared }: On<'_>,
+    On { current, refusing, shared }: On<'_>,
 ) -> io::Result<()> {
     // The SQL of the transaction at work.
     let mut transaction = Vec::new();
@@ -223,12 +211,6 @@ async fn requests(
             }
         }
         if is_commit(&sent) {
-            if let Some((text, wanted)) = &shared.rules.lose_commit_of
-                && find(&transaction, text.as_bytes()).is_some()
-            {
-                let nth = shared.seen.fetch_add(1, Ordering::SeqCst) + 1;
-                losing.store(*wanted == nth, Ordering::SeqCst);
-            }
             transaction.clear();
         }
         servers[current.load(Ordering::SeqCst)].write_all(&sent).await?;
@@ -238,15 +220,11 @@ async fn requests(
 async fn answers(
     client: &mut OwnedWriteHalf,
     servers: &mut [OwnedReadHalf],
-    On { current, losing, refusing, shared }: On<'_>,
+    On { current, refusing, .. }: On<'_>,
 ) -> io::Result<()> {
     loop {
         let place = current.load(Ordering::SeqCst);
         let answer = packet(&mut servers[place], 1).await?;
-        if losing.load(Ordering::SeqCst) && answer[0] == b'C' {
-            shared.lost.fetch_add(1, Ordering::SeqCst);
-            return Err(io::ErrorKind::ConnectionReset.into());
-        }
         if refusing.load(Ordering::SeqCst) && answer[0] == b'C' {
             return Ok(());
         }
@@ -272,10 +250,6 @@ async fn packet(from: &mut OwnedReadHalf, kind: usize) -> io::Result<Vec<u8>> {
 
 fn is_commit(message: &[u8]) -> bool {
     message.first() == Some(&b'Q') && find(message, b"COMMIT\0").is_some()
-}
-
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
-    bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
 fn blank(packet: &mut [u8], text: &[u8]) {

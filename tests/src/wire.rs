@@ -86,13 +86,32 @@ pub enum Moment {
     After,
 }
 
+/// Which commits count, from 1 over all connections of the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// This one.
+    Nth(u64),
+    /// Every so many-th.
+    Every(u64),
+}
+
+impl Which {
+    /// How many of the first `commits` it holds, if it holds the last of them.
+    fn turn(self, commits: u64) -> Option<u64> {
+        match self {
+            Self::Nth(nth) => (commits == nth).then_some(1),
+            Self::Every(every) => commits.is_multiple_of(every).then(|| commits / every),
+        }
+    }
+}
+
 /// Cuts of connections around commits.
 #[derive(Debug, Clone)]
 pub struct Cuts {
     /// A text that is sent in the transactions that count.
     pub mark: String,
-    /// Every how many-th of their commits is cut.
-    pub every: u64,
+    /// Which of their commits are cut.
+    pub which: Which,
     /// When, in turn.
     pub moments: Vec<Moment>,
 }
@@ -129,6 +148,8 @@ pub struct Rules {
     pub cuts: Option<Cuts>,
     /// To the text of what is sent.
     pub rewrites: Vec<Rewrite>,
+    /// Bytes in answers, and as many others that take their place.
+    pub answers: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 /// How late a frame is with [`Kind::Delay`].
@@ -147,7 +168,15 @@ impl Proxy {
     /// # Panics
     /// If no port can be had.
     pub async fn start(protocol: Protocol, server: &str, rules: Rules) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        Self::start_at(0, protocol, server, rules).await
+    }
+
+    /// Starts one on a port, 0 for a free one.
+    ///
+    /// # Panics
+    /// If the port cannot be had.
+    pub async fn start_at(port: u16, protocol: Protocol, server: &str, rules: Rules) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared { protocol, rules, counts: Mutex::default(), late: LATE });
         let (server, carried) = (server.to_owned(), Arc::clone(&shared));
@@ -169,6 +198,12 @@ impl Proxy {
     #[must_use]
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The port of that address.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Whether the fault at a frame has struck.
@@ -240,11 +275,8 @@ impl Shared {
         let cuts = self.rules.cuts.as_ref()?;
         let mut counts = self.counts();
         counts.commits += 1;
-        if !counts.commits.is_multiple_of(cuts.every) || cuts.moments.is_empty() {
-            return None;
-        }
-        let turn = usize::try_from(counts.commits / cuts.every - 1).ok()?;
-        let moment = cuts.moments[turn % cuts.moments.len()];
+        let turn = usize::try_from(cuts.which.turn(counts.commits)? - 1).ok()?;
+        let moment = *cuts.moments.get(turn % cuts.moments.len().max(1))?;
         counts.cuts[moment as usize] += 1;
         Some(moment)
     }

@@ -14,7 +14,7 @@ use etl_sql::postgres::target::Target;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::matrix::{SOURCES, TARGETS, insert, prepared, run};
+use crate::matrix::{TARGETS, insert, prepared, run, sources};
 use crate::support::side::Side;
 
 type Rows = BTreeMap<String, CanonicalRow>;
@@ -89,7 +89,7 @@ async fn row_versions(target: &Side) -> Vec<Vec<Option<String>>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_replaces_follows_its_source_on_every_pair_by_content() {
-    for from in SOURCES {
+    for from in sources().await {
         for to in TARGETS {
             pair(from, to).await;
         }

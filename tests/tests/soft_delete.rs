@@ -8,7 +8,7 @@ use etl_core::testing::CanonicalRow;
 use etl_core::{Class, StreamSchema};
 use serde_json::json;
 
-use crate::matrix::{SOURCES, TARGETS, prepared, run};
+use crate::matrix::{TARGETS, prepared, run, sources};
 use crate::support::side::Side;
 
 const LEFT: &str = "_deleted_at IS NOT NULL";
@@ -63,7 +63,7 @@ async fn pair(from: &str, to: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_left_is_marked_on_every_pair_by_content() {
-    for from in SOURCES {
+    for from in sources().await {
         for to in TARGETS {
             pair(from, to).await;
         }

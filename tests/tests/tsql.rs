@@ -3,6 +3,7 @@
 //! `ETL_UPDATE_GOLDEN=1` writes them anew; CI parses them with a T-SQL grammar of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use etl_core::connector::Stream;
 use etl_core::predicate::Predicate;
 use etl_core::schema::{StreamSchema, meta};
+use etl_core::sink::Statement;
 use etl_core::{Definition, StreamConfig};
 use etl_sinks::mssql::replace::Replace;
 use etl_sinks::mssql::statements::{self, Statements};
@@ -238,24 +240,35 @@ fn all_statements() -> BTreeMap<String, String> {
         all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());
         all.insert("truncate_stage".to_owned(), sent.truncate_stage);
         all.insert("commit_position".to_owned(), sent.commit_position);
-        for (index, step) in plan::statements("etl", &target).unwrap().into_iter().enumerate() {
-            all.insert(format!("{name}.prepare.{index:02}"), step.text);
-        }
+        insert_new(&mut all, &format!("{name}.prepare"), plan::statements("etl", &target).unwrap());
         let steps = mssql_init::steps::steps(&job, None, std::slice::from_ref(&target)).unwrap();
         if name == "upsert" {
             let reader = SecretString::from("mssql://etl_metrics:unused-2@localhost/dw");
             let reader = MssqlConfig::from_url(&reader).unwrap();
             let more = mssql_init::steps::steps(&job, Some(&reader), &[target]).unwrap();
             let own = more.into_iter().filter(|step| !steps.contains(step));
-            for (index, step) in own.enumerate() {
-                all.insert(format!("metrics_login.init.{index:02}"), step.statement.text);
-            }
+            insert_new(&mut all, "metrics_login.init", own.map(|step| step.statement));
         }
-        for (index, step) in steps.into_iter().enumerate() {
-            all.insert(format!("{name}.init.{index:02}"), step.statement.text);
-        }
+        insert_new(&mut all, &format!("{name}.init"), steps.into_iter().map(|step| step.statement));
     }
     all
+}
+
+/// The titles of a script's statements, in order, and those of its statements that no script
+/// before it has: migrations and the like would be in every one.
+fn insert_new(
+    all: &mut BTreeMap<String, String>,
+    script: &str,
+    statements: impl IntoIterator<Item = Statement>,
+) {
+    let mut titles = String::new();
+    for (index, statement) in statements.into_iter().enumerate() {
+        writeln!(titles, "-- {index:02} {}", statement.title()).unwrap();
+        if !all.values().any(|text| *text == statement.text) {
+            all.insert(format!("{script}.{index:02}"), statement.text);
+        }
+    }
+    all.insert(script.to_owned(), titles);
 }
 
 #[test]

@@ -21,9 +21,11 @@ pub const VERSION: i32 = LOADS.version;
 const LOADS: Migration = Migration {
     version: 2,
     name: "loads",
-    statements: &["ALTER TABLE {schema}.[checkpoint] ADD
-  [generation] bigint NOT NULL CONSTRAINT [df_etl_checkpoint_generation] DEFAULT 0,
-  [phase]      nvarchar(10) COLLATE {bin} NOT NULL CONSTRAINT [df_etl_checkpoint_phase] DEFAULT N'idle';"],
+    // One column each: there are servers that speak T-SQL and do not know a list here.
+    statements: &[
+        "ALTER TABLE {schema}.[checkpoint] ADD [generation] bigint NOT NULL CONSTRAINT [df_etl_checkpoint_generation] DEFAULT 0;",
+        "ALTER TABLE {schema}.[checkpoint] ADD [phase] nvarchar(10) COLLATE {bin} NOT NULL CONSTRAINT [df_etl_checkpoint_phase] DEFAULT N'idle';",
+    ],
 };
 
 const FIRST: Migration = Migration {

@@ -98,7 +98,7 @@ impl Link<'_> {
 
     async fn answers(&self, from: &mut Frames<OwnedReadHalf>, to: &mut OwnedWriteHalf) -> End {
         loop {
-            let frame = match from.next().await {
+            let mut frame = match from.next().await {
                 Ok(frame) => frame,
                 Err(error) => return error.into(),
             };
@@ -108,6 +108,9 @@ impl Link<'_> {
             }
             if self.mute.load(Ordering::SeqCst) {
                 continue;
+            }
+            if let Some((from, to)) = &self.shared.rules.answers {
+                overwrite(&mut frame.bytes, from, to);
             }
             if let Err(end) = self.give(frame, Way::ToClient, to).await {
                 return end;
@@ -146,17 +149,24 @@ impl Link<'_> {
         let protocol = self.shared.protocol;
         for rewrite in &self.shared.rules.rewrites {
             let (from, mut to) = (protocol.encode(&rewrite.from), protocol.encode(&rewrite.to));
-            assert!(to.len() <= from.len(), "the new text is longer: {rewrite:?}");
             let blank = protocol.encode(" ");
             while to.len() < from.len() {
                 to.extend_from_slice(&blank);
             }
-            while let Some(at) = find(&frame.bytes, &from) {
-                frame.bytes[at..at + to.len()].copy_from_slice(&to);
-                self.shared.counts().rewritten += 1;
-            }
+            self.shared.counts().rewritten += overwrite(&mut frame.bytes, &from, &to);
         }
     }
+}
+
+/// Puts `to` wherever `from` stands; how often it did.
+fn overwrite(bytes: &mut [u8], from: &[u8], to: &[u8]) -> u64 {
+    assert_eq!(from.len(), to.len(), "a frame keeps its length");
+    let mut count = 0;
+    while let Some(at) = find(bytes, from) {
+        bytes[at..at + to.len()].copy_from_slice(to);
+        count += 1;
+    }
+    count
 }
 
 /// Turns one bit, another one for each number.

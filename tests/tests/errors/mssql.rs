@@ -9,8 +9,8 @@ use etl_core::pipeline::Finished;
 use etl_core::{Class, Error, Outcome};
 use etl_sql::mssql::error::class_of;
 use etl_sql::mssql::{Connection, MssqlConfig, Tls};
-use etl_tests::proxy::{Proxy, Rules};
 use etl_tests::tds::{Action, Encryption, Fault, Handle, Options, Point, Raised, Server};
+use etl_tests::wire::{Protocol, Proxy, Rewrite, Rules};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -275,9 +275,10 @@ async fn a_database_that_was_never_open_is_a_setting_if_that_lasts() {
 /// how often its row is there.
 async fn committed_and_failed(clause: Option<&str>) -> usize {
     let mut bench = Bench::new().await;
-    let rules = Rules { blank: clause.map(str::to_owned), ..Rules::default() };
+    let rewrites = clause.map(Rewrite::without).into_iter().collect();
+    let rules = Rules { rewrites, ..Rules::default() };
     let address = bench.server.addr.to_string();
-    let proxy = Proxy::start(&address, rules).await;
+    let proxy = Proxy::start(Protocol::Tds, &address, rules).await;
     let url = bench.server.url().replace(&address, &format!("127.0.0.1:{}", proxy.port()));
     bench.section["url"] = json!(url);
     let (finished, tries) = bench.meet(Place::Committed, vec![raised("596", 21)]).await;

@@ -7,7 +7,7 @@ use etl_core::testing::fault::{Fault, Faults, Gate, Method, When};
 use etl_core::{BatchLimits, Outcome};
 use etl_tests::tds;
 use etl_tests::torture::{Recorder, Tally};
-use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules};
+use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 
 use super::world::{Lane, Link, Target, World};
 
@@ -139,7 +139,7 @@ async fn without_the_application_lock_the_row_of_the_checkpoint_keeps_tries_apar
     let rules = Rules {
         cuts: Some(Cuts {
             mark: "SELECT @deleted AS [deleted]".to_owned(),
-            every: 2,
+            which: Which::Every(2),
             moments: vec![Moment::During, Moment::After],
         }),
         rewrites: vec![Rewrite::instead(lock, "SET @lock = 0;")],

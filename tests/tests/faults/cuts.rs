@@ -7,7 +7,7 @@ use std::time::Duration;
 use etl_core::sink::Sink;
 use etl_core::{BatchLimits, Source};
 use etl_tests::torture::{Recorder, Tally, size};
-use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules};
+use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 
 use super::broken;
 use super::world::{Lane, Link, World};
@@ -40,7 +40,7 @@ async fn cut(lane: &Lane, kind: &str, wanted: u64, variant: &Variant, tally: &Ta
         let moments =
             vec![Moment::Before, Moment::After, Moment::During, Moment::After, Moment::Before];
         let rules = Rules {
-            cuts: Some(Cuts { mark: mark(kind), every: 2, moments }),
+            cuts: Some(Cuts { mark: mark(kind), which: Which::Every(2), moments }),
             rewrites: variant.rewrite.clone().into_iter().collect(),
             ..Rules::default()
         };

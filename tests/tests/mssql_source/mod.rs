@@ -6,5 +6,5 @@ mod late_commits; // open transactions, and the two ways of losing their rows
 mod pair; // to SQLite and to SQL Server, incrementally, with rows that leave the filter
 mod refusals; // what would lose or bend rows, and what is told
 mod resume; // sweeps that stop anywhere and go on
-mod support;
+pub(crate) mod support;
 mod types; // every type, from NULL to its greatest value

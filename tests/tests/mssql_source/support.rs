@@ -14,15 +14,15 @@ pub(super) use crate::support::sweep::*;
 
 /// What a server can be asked for; not every T-SQL server is Microsoft's.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Abilities {
+pub(crate) struct Abilities {
     /// `MIN_ACTIVE_ROWVERSION()`.
-    pub(super) versions: bool,
+    pub(crate) versions: bool,
     /// Open transactions in `sys.dm_tran_…`, and period columns.
     pub(super) transactions: bool,
 }
 
 impl Abilities {
-    pub(super) async fn of(database: &Database) -> Self {
+    pub(crate) async fn of(database: &Database) -> Self {
         let can = async |sql: &str| {
             let mut connection = database.connect().await;
             connection.batch(sql, "looking what the server can do").await.is_ok()

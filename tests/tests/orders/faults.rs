@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etl_tests::proxy::{Proxy, Rules};
+use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -126,10 +126,15 @@ async fn lost_answer(delete_from_what_is_sent: Option<&str>) -> (Shop, i32) {
     shop.write();
     let owner = &shop.target.owner;
     let proxy = Proxy::start(
+        Protocol::Tds,
         &format!("{}:{}", owner.host, owner.port),
         Rules {
-            lose_answer_to: Some(("SELECT @deleted AS [deleted]".to_owned(), 2)),
-            blank: delete_from_what_is_sent.map(str::to_owned),
+            cuts: Some(Cuts {
+                mark: "SELECT @deleted AS [deleted]".to_owned(),
+                which: Which::Nth(2),
+                moments: vec![Moment::After],
+            }),
+            rewrites: delete_from_what_is_sent.map(Rewrite::without).into_iter().collect(),
             ..Rules::default()
         },
     )
@@ -137,7 +142,7 @@ async fn lost_answer(delete_from_what_is_sent: Option<&str>) -> (Shop, i32) {
     let url = shop.url_at("127.0.0.1", proxy.port());
     let said = shop.job_to(&url, "run", &["--json"]);
     let code = said.code;
-    assert_eq!(proxy.answers_lost(), 1, "no answer was lost, so this proves nothing: {said:?}");
+    assert_eq!(proxy.cuts(), [0, 0, 1], "no answer was lost, so this proves nothing: {said:?}");
     (shop, code)
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use etl_tests::proxy::{Proxy, Rules};
+use etl_tests::wire::{Protocol, Proxy, Rules};
 
 use super::shop::Shop;
 
@@ -86,7 +86,7 @@ async fn a_server_that_starts_later_is_waited_for() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let server = format!("{}:{}", owner.host, owner.port);
-    let _proxy = Proxy::start_at(port, &server, Rules::default()).await;
+    let _proxy = Proxy::start_at(port, Protocol::Tds, &server, Rules::default()).await;
     let output = tokio::task::spawn_blocking(|| child.wait_with_output()).await.unwrap().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");

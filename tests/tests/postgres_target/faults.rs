@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use etl_tests::postgres_proxy::{Proxy, Rules};
+use etl_tests::postgres_proxy::address;
+use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 use tokio::time::sleep;
 
 use super::shop::Shop;
@@ -79,19 +80,25 @@ async fn lost_answer(delete_from_what_is_sent: Option<&str>) -> (Shop, i32) {
     let mut shop = Shop::open(5000, "append").await;
     shop.file["limits"]["batch"]["rows"] = 300.into();
     shop.write();
+    let url = shop.target.url();
     let proxy = Proxy::start(
-        &shop.target.url(),
+        Protocol::Postgres,
+        address(&url),
         Rules {
-            lose_commit_of: Some(("INSERT INTO \"dw\".\"orders\"".to_owned(), 2)),
-            blank: delete_from_what_is_sent.map(str::to_owned),
+            cuts: Some(Cuts {
+                mark: "INSERT INTO \"dw\".\"orders\"".to_owned(),
+                which: Which::Nth(2),
+                moments: vec![Moment::After],
+            }),
+            rewrites: delete_from_what_is_sent.map(Rewrite::without).into_iter().collect(),
             ..Rules::default()
         },
     )
     .await;
-    shop.url = proxy.url(&shop.target.url());
+    shop.url = url.replacen(address(&url), &proxy.address(), 1);
     let said = shop.job("run", &["--json"]);
     let code = said.code;
-    assert_eq!(proxy.answers_lost(), 1, "no answer was lost, so this proves nothing: {said:?}");
+    assert_eq!(proxy.cuts(), [0, 0, 1], "no answer was lost, so this proves nothing: {said:?}");
     (shop, code)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `ETL_UPDATE_GOLDEN=1` writes them anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -102,6 +102,7 @@ fn all_statements() -> BTreeMap<String, String> {
     ] {
         all.insert(name.to_owned(), sql.unwrap());
     }
+    let mut written = BTreeSet::new();
     for (name, target) in targets() {
         let stage = target.stage("etl").unwrap();
         if let Some(stage) = &stage {
@@ -114,8 +115,13 @@ fn all_statements() -> BTreeMap<String, String> {
         all.insert(format!("{name}.stage"), format!("{};\n{}", sent.create_stage, sent.copy));
         all.insert(format!("{name}.apply"), sent.apply());
         let steps = plan::statements("etl", &target, Some("etl_\"job")).unwrap();
-        let script: Vec<_> =
-            steps.iter().map(|step| format!("-- {}\n{}", step.name, step.text)).collect();
+        // What a script before it has, such as migrations, is only named.
+        let script = steps.into_iter().map(|step| {
+            let title = step.title();
+            let text = if written.insert(step.text.clone()) { step.text } else { String::new() };
+            format!("-- {title}\n{text}")
+        });
+        let script: Vec<_> = script.collect();
         all.insert(format!("{name}.prepare"), script.join("\n"));
     }
     all

@@ -2,7 +2,7 @@
 
 use etl_core::Class;
 use etl_tests::mssql;
-use etl_tests::proxy::{Proxy, Rules};
+use etl_tests::wire::{Protocol, Proxy, Rules};
 use serde_json::json;
 
 use super::carry::{run, stream};
@@ -18,10 +18,12 @@ async fn half_of_a_surrogate_pair_stops_the_run_behind_the_last_good_key() {
     )
     .await;
     let Side::Mssql(database) = &from else { panic!("not SQL Server") };
-    let rules =
-        Rules { answer: Some((vec![0x61, 0x25c6], vec![0x61, 0xd83d])), ..Rules::default() };
+    let rules = Rules {
+        answers: Some((vec![0x61, 0, 0xc6, 0x25], vec![0x61, 0, 0x3d, 0xd8])),
+        ..Rules::default()
+    };
     let owner = &database.owner;
-    let proxy = Proxy::start(&format!("{}:{}", owner.host, owner.port), rules).await;
+    let proxy = Proxy::start(Protocol::Tds, &format!("{}:{}", owner.host, owner.port), rules).await;
     let mut altered = database.clone();
     (altered.owner.host, altered.owner.port) = ("127.0.0.1".to_owned(), proxy.port());
     altered.owner.tls = etl_sql::mssql::Tls::Disable;

@@ -1,1 +1,0 @@
-IF DATABASE_PRINCIPAL_ID(N'etl_writer') IS NULL CREATE ROLE [etl_writer];

@@ -1,0 +1,9 @@
+-- 00 take the preparation lock
+-- 01 create schema etl
+-- 02 create the table of migrations
+-- 03 migration 1: checkpoint, run ledger, quarantine
+-- 04 migration 2: loads
+-- 05 create schema dbo
+-- 06 create target dbo.ids
+-- 07 create the checkpoint of orders/public.orders
+

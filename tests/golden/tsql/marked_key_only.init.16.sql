@@ -1,1 +1,0 @@
-GRANT SELECT, UPDATE ON OBJECT::[etl].[checkpoint] TO [etl_writer];

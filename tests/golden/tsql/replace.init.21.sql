@@ -1,1 +1,0 @@
-GRANT SELECT ON OBJECT::[etl].[schema_version] TO [etl_writer];

@@ -1,1 +1,0 @@
-GRANT SELECT, INSERT, UPDATE ON OBJECT::[etl].[run] TO [etl_writer];

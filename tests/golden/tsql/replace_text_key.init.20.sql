@@ -1,1 +1,0 @@
-GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[etl].[quarantine] TO [etl_writer];

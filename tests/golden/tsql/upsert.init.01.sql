@@ -1,1 +1,0 @@
-IF DB_ID(N'dw') IS NULL CREATE DATABASE [dw];

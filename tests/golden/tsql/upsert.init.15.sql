@@ -1,1 +1,0 @@
-GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[dbo].[orders] TO [etl_writer];
