@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, RecordBatch, UInt64Array};
 use arrow::buffer::BooleanBuffer;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,15 @@ impl Changes {
     #[must_use]
     pub fn is_delete(&self, index: usize) -> bool {
         self.deletes.as_ref().is_some_and(|bits| bits.value(index))
+    }
+
+    /// The rows with these numbers, in that order.
+    pub(crate) fn rows(&self, numbers: &[u64]) -> Result<Self> {
+        let index = |number: &u64| usize::try_from(*number).unwrap_or(usize::MAX);
+        let deletes = |bits: &BooleanBuffer| numbers.iter().map(|n| bits.value(index(n))).collect();
+        let deletes = self.deletes.as_ref().map(deletes);
+        let numbers = UInt64Array::from(numbers.to_vec());
+        Self::new(arrow::compute::take_record_batch(&self.records, &numbers)?, deletes)
     }
 
     /// The number of rows, deletes included.

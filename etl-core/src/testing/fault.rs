@@ -56,6 +56,8 @@ pub enum Method {
     Committed,
     /// `Source::check`.
     Check,
+    /// `Lookup::rows`.
+    Lookup,
 }
 
 /// When a fault happens.
