@@ -275,7 +275,7 @@ pub fn advice(class: Class) -> &'static str {
         }
         Class::Data => {
             "Correct the row at the source, or declare the column's type under columns or \
-             on_special, then run it again"
+             on_special, then run it again; or let some rows be put aside with quarantine.max_rows"
         }
         Class::Schema => {
             "Compare both sides with `etl-job check`, correct the one that is wrong, then run it \

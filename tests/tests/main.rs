@@ -17,6 +17,7 @@ mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
 mod replace; // targets that are replaced as a whole, on every pair
+mod replay; // rows put aside, from the command line: shown, tried again, landed
 mod security; // TLS, secrets, forged lines: what somebody who means harm gets
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink

@@ -131,7 +131,7 @@ fn limits_that_do_not_fit_are_explained() {
 fn what_may_be_put_aside_is_said_for_all_streams_or_for_one() {
     let limit = |text: &str| {
         let file = load_text(text)?;
-        Ok::<_, Error>(file.streams()[0].config.max_rejected().to_string())
+        Ok::<_, etl_core::Error>(file.streams()[0].config.max_rejected().to_string())
     };
     let all = format!("{GOOD}quarantine: {{ max_rows: 0.5% }}\n");
     assert_eq!(limit(GOOD).unwrap(), "0");

@@ -11,7 +11,6 @@ use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_core::quarantine::Sought;
 use etl_core::{Found, RowKey};
-use etl_sql::mssql::Connection;
 use etl_sql::mssql::read::catalog::{Database, Reading, Table};
 use etl_sql::mssql::read::types::Mapped;
 use etl_sql::mssql::read::{Mark, Record, Rows};
