@@ -94,6 +94,7 @@ struct Inner {
     class: Class,
     text: String,
     code: Option<String>,
+    column: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
     lasting: Option<Lasting>,
 }
@@ -137,7 +138,8 @@ constructors! {
 impl Error {
     /// An error of `class`; `text` says what was being done and what to change.
     pub fn new(class: Class, text: impl Into<String>) -> Self {
-        Self(Box::new(Inner { class, text: text.into(), code: None, source: None, lasting: None }))
+        let text = text.into();
+        Self(Box::new(Inner { class, text, code: None, column: None, source: None, lasting: None }))
     }
 
     /// The same error with its cause.
@@ -151,6 +153,13 @@ impl Error {
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.0.code = Some(code.into());
+        self
+    }
+
+    /// The same error, which is about the value of one column; the text names it too.
+    #[must_use]
+    pub fn at_column(mut self, column: impl Into<String>) -> Self {
+        self.0.column = Some(column.into());
         self
     }
 
@@ -197,6 +206,12 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.0.code.as_deref()
+    }
+
+    /// The column whose value it is about, if it is about one.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        self.0.column.as_deref()
     }
 }
 

@@ -7,8 +7,9 @@ use serde::Serialize;
 /// One stream's figures, all of one reading. Times are the target's, in microseconds since 1970
 /// UTC; whoever compares them compares them with [`Ledger::now_micros`] and no other clock.
 ///
-/// "The last run" is the one that began last. Runs that were skipped did no work; they are counted
-/// in [`Ledger::runs`] and nowhere else.
+/// "The last run" is the one that began last. Runs that were skipped did no work, and those that tried
+/// again what had been put aside read no sweep; both are counted in [`Ledger::runs`], their rows in
+/// [`Ledger::rows`], and nowhere else.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Ledger {
     /// The target's clock when the ledger was read.
@@ -50,6 +51,8 @@ pub struct RunCounts {
     pub failed: u64,
     /// Killed, as the next run found.
     pub abandoned: u64,
+    /// Tried again what had been put aside.
+    pub replayed: u64,
 }
 
 /// Sums over the runs of a ledger.
@@ -72,7 +75,7 @@ pub struct RowCounts {
 impl RunCounts {
     /// Each with its word in the ledger.
     #[must_use]
-    pub const fn by_outcome(&self) -> [(&'static str, u64); 6] {
+    pub const fn by_outcome(&self) -> [(&'static str, u64); 7] {
         [
             ("success", self.success),
             ("stopped", self.stopped),
@@ -80,6 +83,7 @@ impl RunCounts {
             ("fenced", self.fenced),
             ("failed", self.failed),
             ("abandoned", self.abandoned),
+            ("replayed", self.replayed),
         ]
     }
 }

@@ -38,7 +38,7 @@ pub use error::{Class, Error, Result};
 pub use ledger::{Ledger, RowCounts, RunCounts};
 pub use pipeline::{Pipeline, PipelineOptions};
 pub use position::Position;
-pub use quarantine::{Aside, MaxRejected, Rejected, RowKey};
+pub use quarantine::{Aside, Entry, MaxRejected, Rejected, RowKey};
 pub use schema::{Definition, StreamSchema};
 pub use sink::{Checkpoint, Claim, Counts, Fence, Lease, Outcome, Phase, Run, RunReport, Sink};
 pub use source::{Batches, Found, Lookup, Source};

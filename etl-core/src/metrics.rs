@@ -42,7 +42,7 @@ macro_rules! instruments {
 
 instruments! {
     ROWS = "etl.rows", "etl_rows_total", "counter", "{row}", ["kind"],
-        "Rows by kind: read, reread, inserted, updated, deleted, unchanged.";
+        "Rows by kind: read, reread, inserted, updated, deleted, unchanged, quarantined.";
     BATCHES = "etl.batches", "etl_batches_total", "counter", "{batch}", [],
         "Batches made durable.";
     BYTES = "etl.carried", "etl_carried_bytes_total", "counter", "By", [],
@@ -56,7 +56,7 @@ instruments! {
     LAST_SUCCESS = "etl.last_success.time", "etl_last_success_time_seconds", "gauge", "s", [],
         "When a run last ended with success, seconds since 1970 UTC.";
     RUNS = "etl.runs", "etl_runs_total", "counter", "{run}", ["outcome"],
-        "Runs by outcome: success, stopped, skipped, fenced, failed.";
+        "Runs by outcome: success, stopped, skipped, fenced, failed, replayed.";
     RUN_DURATION = "etl.run.duration", "etl_run_duration_seconds", "gauge", "s", [],
         "How long the last run took.";
     TLS_UNVERIFIED = "etl.tls_unverified", "etl_tls_unverified", "gauge", "{flag}", ["side"],
@@ -76,7 +76,7 @@ instruments! {
     LEDGER_CHECKPOINT_AGE = "etl.ledger.checkpoint.age", "etl_ledger_checkpoint_age_seconds", "gauge", "s", [],
         "How long ago the checkpoint was last changed, by the target's clock.";
     LEDGER_RUNS = "etl.ledger.runs", "etl_ledger_runs_total", "counter", "{run}", ["outcome"],
-        "Runs in the ledger by outcome: success, stopped, skipped, fenced, failed, abandoned.";
+        "Runs in the ledger by outcome: success, stopped, skipped, fenced, failed, abandoned, replayed.";
     LEDGER_ROWS = "etl.ledger.rows", "etl_ledger_rows_total", "counter", "{row}", ["kind"],
         "Rows of all runs in the ledger by kind: read, written, deleted, unchanged, reread, quarantined.";
     LEDGER_QUARANTINED = "etl.ledger.quarantined_rows", "etl_ledger_quarantined_rows", "gauge", "{row}", [],
@@ -161,6 +161,8 @@ impl Metrics {
     pub fn committed(&self, batch: &Batch, counts: &Counts, took: Duration) {
         self.progress(&batch.progress);
         self.batches.add(1, &self.labels);
+        let aside = u64::try_from(batch.aside.put.len()).unwrap_or(u64::MAX);
+        self.rows.add(aside, &self.with("kind", "quarantined"));
         self.bytes.add(u64::try_from(batch.changes.bytes()).unwrap_or(u64::MAX), &self.labels);
         self.applied(counts, took);
     }

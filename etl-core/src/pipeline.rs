@@ -3,9 +3,13 @@
 mod carry;
 mod claim;
 mod keys;
+mod quarantine;
 mod read_ahead;
 mod replace;
+mod replay;
+mod sift;
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +23,7 @@ use crate::batch::BatchLimits;
 use crate::error::{Class, Error, Result};
 use crate::metrics::Metrics;
 use crate::position::Position;
+use crate::quarantine::{MaxRejected, RowKey};
 use crate::retry::{Retry, RetryPolicy};
 use crate::schema::{Definition, StreamSchema};
 use crate::sink::{Checkpoint, Fence, Outcome, Phase, RunReport, Sink};
@@ -40,6 +45,8 @@ pub struct PipelineOptions {
     pub max_skip: Duration,
     /// When to try again.
     pub retry: RetryPolicy,
+    /// How many rows may be put aside before a run fails.
+    pub max_rejected: MaxRejected,
     /// Read everything again, whatever the checkpoint says.
     pub full_refresh: bool,
     /// Parts of the stream's definition that the source does not know: mode, target, transforms.
@@ -54,6 +61,7 @@ impl Default for PipelineOptions {
             lease_ttl: Duration::from_secs(30),
             max_skip: Duration::from_mins(30),
             retry: RetryPolicy::default(),
+            max_rejected: MaxRejected::default(),
             full_refresh: false,
             definition: Definition::default(),
         }
@@ -138,14 +146,32 @@ impl Finished {
     }
 }
 
+/// What an execution is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    /// A sweep of the source.
+    Sweep,
+    /// The rows in the quarantine.
+    Replay,
+}
+
 /// What one run knows and counts.
 struct Progressing<'a> {
     stop: &'a CancellationToken,
     deadline: Option<Instant>,
     report: RunReport,
     skipped_for: Option<Duration>,
-    /// The sink does not let us in: trying again would lock the account.
-    locked_out: bool,
+    /// How many rows may be put aside; as many as like, if those lie there already.
+    limit: Option<MaxRejected>,
+    /// The keys of the rows that lie in the quarantine.
+    lying: HashSet<RowKey>,
+    /// Those of them that this run's load has not come upon, if it began with this run.
+    unseen: Option<HashSet<RowKey>>,
+    /// The names of the key's columns at the source.
+    source_key: Vec<String>,
+    /// The sink is not told how it ended: it does not let us in, and trying again would lock the
+    /// account; or nothing was begun.
+    silent: bool,
 }
 
 impl Progressing<'_> {
@@ -196,19 +222,41 @@ impl Pipeline {
     /// `stop` ends it at the next batch boundary. Dropping the future is as good as killing the
     /// process: what was committed stays, the lease expires by itself.
     pub async fn run(&mut self, stop: &CancellationToken) -> Finished {
+        self.execute(Work::Sweep, stop).await
+    }
+
+    /// Tries again what lies in the quarantine: reads those rows anew by their keys and commits them;
+    /// the position stays. Which landed, was deleted or is not carried any more leaves the quarantine;
+    /// which still cannot be stored stays there, with one attempt more. It claims the pipeline as a
+    /// run does, and ends with [`Outcome::Replayed`].
+    ///
+    /// In mode `replace`, and while a load lasts, it is an error of class `Config`: every run reads
+    /// all rows there. `stop` and a dropped future do what they do to [`Pipeline::run`].
+    pub async fn replay(&mut self, stop: &CancellationToken) -> Finished {
+        self.execute(Work::Replay, stop).await
+    }
+
+    async fn execute(&mut self, work: Work, stop: &CancellationToken) -> Finished {
         let started = Instant::now();
         let mut run = Progressing {
             stop,
             deadline: self.options.deadline.map(|limit| started + limit),
             report: RunReport::new(&self.name, self.run_id.take().unwrap_or_else(Uuid::new_v4)),
             skipped_for: None,
-            locked_out: false,
+            limit: (work == Work::Sweep).then_some(self.options.max_rejected),
+            lying: HashSet::new(),
+            unseen: None,
+            source_key: Vec::new(),
+            silent: false,
         };
         // A driver that panics on hostile bytes is a defect to report, not a way to die.
-        let driven = AssertUnwindSafe(self.drive(&mut run)).catch_unwind().await;
+        let driven = match work {
+            Work::Sweep => AssertUnwindSafe(self.sweep(&mut run)).catch_unwind().await,
+            Work::Replay => AssertUnwindSafe(self.try_again_aside(&mut run)).catch_unwind().await,
+        };
         let driven = driven.unwrap_or_else(|_| Err(Error::internal("a part panicked; see stderr")));
         let error = run.report.end(driven, started.elapsed(), stop.is_cancelled());
-        if !run.locked_out {
+        if !run.silent {
             // Nor does a panic here hide how the run ended.
             let finishing = AssertUnwindSafe(self.finish(&run.report)).catch_unwind().await;
             if finishing.is_err() {
@@ -220,17 +268,10 @@ impl Pipeline {
         Finished { report: run.report, error, skipped_for: run.skipped_for, skipped_too_long }
     }
 
-    async fn drive(&mut self, run: &mut Progressing<'_>) -> Result<Outcome> {
+    async fn sweep(&mut self, run: &mut Progressing<'_>) -> Result<Outcome> {
         let schema = self.open(run).await?;
-        let Some(checkpoint) = self.claim(run).await? else { return Ok(Outcome::Skipped) };
-        run.report.checkpoint_from.clone_from(&checkpoint.position);
-        run.report.checkpoint_to.clone_from(&checkpoint.position);
-        let mut fence = Fence {
-            run: run.report.run,
-            sequence: checkpoint.sequence,
-            definition: schema.definition.to_text()?,
-            ttl: self.options.lease_ttl,
-            generation: checkpoint.generation,
+        let Some((checkpoint, mut fence)) = self.begin(run, &schema).await? else {
+            return Ok(Outcome::Skipped);
         };
         let replaces = self.sink.replaces();
         let mut after = if replaces {
@@ -242,12 +283,33 @@ impl Pipeline {
             self.acknowledge(position).await;
         }
         if replaces {
+            run.unseen = after.is_none().then(|| run.lying.clone());
             return self.replace(run, &schema, &mut fence, after).await;
         }
         match self.carry(run, &schema, &mut fence, &mut after).await? {
             Swept::Stopped => Ok(Outcome::Stopped),
             Swept::Whole | Swept::Pieced => Ok(Outcome::Success),
         }
+    }
+
+    /// Takes the pipeline and learns where it stands; `None` if another run is at work.
+    async fn begin(
+        &mut self,
+        run: &mut Progressing<'_>,
+        schema: &StreamSchema,
+    ) -> Result<Option<(Checkpoint, Fence)>> {
+        let Some(checkpoint) = self.claim(run).await? else { return Ok(None) };
+        run.report.checkpoint_from.clone_from(&checkpoint.position);
+        run.report.checkpoint_to.clone_from(&checkpoint.position);
+        let fence = Fence {
+            run: run.report.run,
+            sequence: checkpoint.sequence,
+            definition: schema.definition.to_text()?,
+            ttl: self.options.lease_ttl,
+            generation: checkpoint.generation,
+        };
+        self.learn_lying(run).await?;
+        Ok(Some((checkpoint, fence)))
     }
 
     /// The stream's schema after all transforms, and a target that can take it.
@@ -262,11 +324,12 @@ impl Pipeline {
     }
 
     async fn try_open(&mut self, run: &mut Progressing<'_>) -> Result<StreamSchema> {
-        let schema =
-            output_schema(self.source.schema().await?, &self.transforms, &self.options.definition)?;
+        let schema = self.source.schema().await?;
+        run.source_key.clone_from(&schema.key);
+        let schema = output_schema(schema, &self.transforms, &self.options.definition)?;
         schema.key_indices()?;
         let opened = self.sink.open(&schema).await;
-        run.locked_out = opened.as_ref().is_err_and(|e| e.class() == Class::Permission);
+        run.silent = opened.as_ref().is_err_and(|e| e.class() == Class::Permission);
         opened.map(|()| schema)
     }
 

@@ -119,6 +119,19 @@ pub struct Rejected {
     pub code: Option<String>,
 }
 
+/// A row that lies in a quarantine, for people. Times are the target's, in microseconds since 1970 UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The row, and why it was put aside the last time.
+    pub rejected: Rejected,
+    /// How often it was put aside.
+    pub attempts: u64,
+    /// When it was put aside first.
+    pub first_seen_micros: i64,
+    /// When it was put aside last.
+    pub last_seen_micros: i64,
+}
+
 /// What a commit does to the quarantine, in its own transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Aside {

@@ -11,7 +11,7 @@ use crate::connector::Finding;
 use crate::error::{Class, Error, Result};
 use crate::ledger::Ledger;
 use crate::position::Position;
-use crate::quarantine::Rejected;
+use crate::quarantine::{Entry, Rejected};
 use crate::schema::{Definition, StreamSchema};
 
 /// A place that rows go to, for one stream.
@@ -234,6 +234,13 @@ pub trait SinkAdmin: Send {
     /// As [`SinkAdmin::ledger`].
     async fn streams(&mut self) -> Result<Vec<Prepared>>;
 
+    /// What lies in the stream's quarantine, the oldest first; nothing if it was never prepared.
+    /// Needs, changes and locks what [`SinkAdmin::ledger`] does, also when it is dropped.
+    ///
+    /// # Errors
+    /// As [`SinkAdmin::ledger`].
+    async fn quarantined(&mut self) -> Result<Vec<Entry>>;
+
     /// Takes the lease, changes the checkpoint, bumps the sequence and clears the run's id, so
     /// that whatever run was going on is fenced. Returns the checkpoint before the change. Dropped
     /// half way, the change was made as a whole or not at all.
@@ -423,6 +430,8 @@ pub enum Outcome {
     Fenced,
     /// An error ended it.
     Failed,
+    /// It read no sweep: rows that had been put aside were tried again.
+    Replayed,
 }
 
 impl Outcome {
@@ -435,6 +444,7 @@ impl Outcome {
             Self::Skipped => "skipped",
             Self::Fenced => "fenced",
             Self::Failed => "failed",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -509,6 +519,7 @@ impl RunReport {
         self.read += batch.progress.read;
         self.reread += batch.progress.reread;
         self.count(counts);
+        self.quarantined += u64::try_from(batch.aside.put.len()).unwrap_or(u64::MAX);
         self.batches += 1;
         self.checkpoint_to = Some(batch.position.clone());
         self.horizon_micros = batch.progress.horizon_micros.or(self.horizon_micros);

@@ -52,7 +52,7 @@ pub use fault::{Fault, Faults, FaultySink, FaultySource};
 pub use memory_sink::{MemoryAdmin, MemorySink};
 pub use memory_source::MemorySource;
 pub use memory_table::MemoryTable;
-pub use memory_target::{MarkDefect, MemoryTarget};
+pub use memory_target::{Constraints, MarkDefect, MemoryTarget};
 pub use network::{Conditions, Network};
 pub use row::{CanonicalRow, Row, canonical};
 pub use sink_contract::{LedgerRow, SinkFixture, TargetSpec, sink_contract};

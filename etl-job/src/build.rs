@@ -85,6 +85,7 @@ impl PipelineFile {
             lease_ttl: self.lease().ttl,
             max_skip: self.lease().max_skip,
             retry: RetryPolicy::default(),
+            max_rejected: etl_core::MaxRejected::default(),
             full_refresh: wish.full_refresh,
             definition: definition(self, stream)?,
         };

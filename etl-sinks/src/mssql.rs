@@ -2,6 +2,7 @@
 
 mod admin;
 mod apply;
+pub mod aside;
 mod ledger;
 pub mod replace;
 mod sink;
@@ -47,6 +48,8 @@ struct Link {
     connection: Option<Connection>,
     /// Whether the connection at hand has a staging table.
     staged: bool,
+    /// Whether it has a table for rows to put aside.
+    parks: bool,
 }
 
 impl Link {
@@ -56,7 +59,7 @@ impl Link {
         if let Some(connection) = self.connection.take() {
             return Ok(connection);
         }
-        self.staged = false;
+        (self.staged, self.parks) = (false, false);
         Connection::open(&self.config).await.map_err(|error| error.context(&self.name))
     }
 

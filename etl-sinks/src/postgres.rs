@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod apply;
+mod aside;
 mod config;
 pub mod replace;
 mod sink;

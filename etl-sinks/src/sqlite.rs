@@ -1,6 +1,8 @@
 //! SQLite as a target: one file, commits that are durable when they return.
 
 mod admin;
+mod aside;
+mod deferred;
 mod encode;
 mod ledger;
 mod moved;
@@ -57,7 +59,7 @@ impl Settings {
         config.validate().context(|| "target")?;
         let object = format!("streams.{}.object", stream.name);
         let table = quote::table(&object, &stream.config.object)?;
-        let ours = ["etl_checkpoint", "etl_run", "etl_schema_version"];
+        let ours = ["etl_checkpoint", "etl_run", "etl_quarantine", "etl_schema_version"];
         if ours.iter().any(|name| table.eq_ignore_ascii_case(name)) {
             return Err(Error::config(format!("{object}: {table} is a state table of ours")));
         }

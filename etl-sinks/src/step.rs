@@ -1,5 +1,7 @@
 //! What one fenced transaction of a sink makes durable, and where it leaves the checkpoint.
 
+#[cfg(feature = "sqlite")]
+use etl_core::Aside;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 use etl_core::Progress;
 use etl_core::connector::Mode;
@@ -37,6 +39,24 @@ impl<'a> Step<'a> {
         match self {
             Self::Write(batch) | Self::Load(batch) => batch.progress,
             Self::Apply => Progress::default(),
+        }
+    }
+
+    /// What it does to the quarantine.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn aside(&self) -> Option<&'a Aside> {
+        match self {
+            Self::Write(batch) | Self::Load(batch) => Some(&batch.aside),
+            Self::Apply => None,
+        }
+    }
+
+    /// How many rows are put aside with it.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn put_aside(self) -> usize {
+        match self {
+            Self::Write(batch) | Self::Load(batch) => batch.aside.put.len(),
+            Self::Apply => 0,
         }
     }
 

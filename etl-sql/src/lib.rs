@@ -11,6 +11,8 @@ pub mod mssql;
 mod parts;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "mssql", feature = "postgres"))]
+pub mod quarantine;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(any(feature = "mssql", feature = "postgres", feature = "sqlite"))]

@@ -45,6 +45,11 @@ impl SinkFixture for Fixture {
         self.database.rows(&sql).await.into_iter().map(ledger_row).collect()
     }
 
+    async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+        let (database, short_lease) = (self.database.clone(), self.short_lease);
+        Ok(Box::new(Self { database, spec, short_lease }))
+    }
+
     fn short_lease(&self) -> Duration {
         self.short_lease
     }

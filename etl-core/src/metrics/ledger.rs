@@ -128,11 +128,11 @@ impl Series<'_> {
             .build();
     }
 
-    fn counts(
+    fn counts<const WORDS: usize>(
         &self,
         of: Instrument,
         label: &'static str,
-        figures: fn(&Ledger) -> [(&'static str, u64); 6],
+        figures: fn(&Ledger) -> [(&'static str, u64); WORDS],
     ) {
         let (labels, last) = (self.labels.clone(), Arc::clone(&self.last));
         self.meter

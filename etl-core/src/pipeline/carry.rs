@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Changes};
 use crate::error::{Class, Result};
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
 use crate::sink::Fence;
 
+use super::quarantine::Stored;
 use super::read_ahead::{Next, ReadAhead};
 use super::{Pipeline, Progressing, keys, sleep_until};
 
@@ -47,9 +48,11 @@ impl Pipeline {
                     Next::Stop => return Ok(Swept::Stopped),
                     Next::Failed(error) => break error,
                 };
-                let batch = self.transform(schema, batch)?;
-                match self.commit(run, fence, &batch).await {
-                    Ok(()) => *after = Some(batch.position),
+                let changes = self.transform(schema, batch.changes)?;
+                let batch = run.clearing(schema, Batch { changes, ..batch })?;
+                match self.store(run, schema, fence, after, batch).await {
+                    Ok(Stored::Done) => {}
+                    Ok(Stored::Stopped) => return Ok(Swept::Stopped),
                     Err(error) if error.class() == Class::Capacity => break error,
                     Err(error) => return Err(error),
                 }
@@ -84,29 +87,33 @@ impl Pipeline {
                 next = batches.next() => return Ok(next),
                 () = tokio::time::sleep(self.options.lease_ttl / 3) => {}
             }
-            match self.sink.renew(fence).await {
-                Ok(()) => {}
-                Err(error) if error.class() == Class::Fenced => return Err(error),
-                // Expiry alone never fails a run; the next commit finds out what is true.
-                Err(error) => tracing::warn!("the lease was not renewed: {error:?}"),
-            }
+            self.renew(fence).await?;
         }
     }
 
-    fn transform(&self, schema: &StreamSchema, batch: Batch) -> Result<Batch> {
-        let mut changes = batch.changes;
+    /// Extends the lease. Expiry alone never fails a run; the next commit finds out what is true.
+    pub(super) async fn renew(&mut self, fence: &Fence) -> Result<()> {
+        match self.sink.renew(fence).await {
+            Err(error) if error.class() == Class::Fenced => return Err(error),
+            Err(error) => tracing::warn!("the lease was not renewed: {error:?}"),
+            Ok(()) => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn transform(&self, schema: &StreamSchema, mut changes: Changes) -> Result<Changes> {
         for transform in &self.transforms {
             changes = transform.apply(changes)?;
         }
         keys::check_unique(schema, &changes)?;
-        Ok(Batch { changes, ..batch })
+        Ok(changes)
     }
 
     /// Makes one batch durable, trying the same batch again until its outcome is known.
     ///
     /// Once it has failed no other batch may be committed at this fence: one of the tries may
     /// have committed, or may yet arrive.
-    async fn commit(
+    pub(super) async fn commit(
         &mut self,
         run: &mut Progressing<'_>,
         fence: &mut Fence,
@@ -123,6 +130,7 @@ impl Pipeline {
         };
         fence.sequence += 1;
         run.report.add(batch, &counts);
+        run.note(&batch.aside);
         self.metrics.committed(batch, &counts, started.elapsed());
         tracing::debug!(rows = batch.changes.len(), sequence = fence.sequence, "batch committed");
         self.acknowledge(&batch.position).await;

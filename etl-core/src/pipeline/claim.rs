@@ -59,6 +59,7 @@ impl Pipeline {
         let Claim::Claimed(checkpoint) = self.try_claim(run, &request).await? else {
             return Err(Error::fenced("another run took the pipeline over"));
         };
+        self.learn_lying(run).await?;
         fence.sequence = checkpoint.sequence;
         if self.sink.replaces() {
             *after = loaded(&checkpoint, fence)?;

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::carry::Swept;
 use super::{Pipeline, Progressing};
-use crate::error::{Error, Result};
+use crate::error::{Class, Error, Result};
 use crate::position::Position;
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
@@ -63,6 +63,7 @@ impl Pipeline {
         if run.is_over() {
             return Ok(Outcome::Stopped);
         }
+        self.forget_unseen(run, schema, fence, after.as_ref()).await?;
         self.apply(run, fence).await?;
         Ok(Outcome::Success)
     }
@@ -74,6 +75,12 @@ impl Pipeline {
         let counts = loop {
             match self.sink.apply(fence).await {
                 Ok(counts) => break counts,
+                Err(error) if error.class() == Class::Data && self.options.max_rejected.any() => {
+                    return Err(error.context(
+                        "no row of a load can be put aside once it is brought to the target, which \
+                         is left as it was",
+                    ));
+                }
                 Err(error) => self.try_again(&mut retry, error).await?,
             }
         };

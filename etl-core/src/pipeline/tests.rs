@@ -2,6 +2,7 @@
 
 mod lease;
 mod outcome;
+mod quarantine;
 mod read_ahead;
 mod retry;
 mod stop;

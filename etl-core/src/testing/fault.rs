@@ -40,6 +40,10 @@ pub enum Method {
     Claim,
     /// `Sink::commit`.
     Commit,
+    /// `Sink::probe`.
+    Probe,
+    /// `Sink::quarantined`.
+    Quarantined,
     /// `Sink::apply`.
     Apply,
     /// `Sink::renew`.

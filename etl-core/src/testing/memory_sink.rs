@@ -2,16 +2,17 @@
 
 use async_trait::async_trait;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Changes};
 use crate::connector::{Finding, Mode};
 use crate::error::{Class, Result};
 use crate::ledger::Ledger;
+use crate::quarantine::{Aside, Entry, Rejected};
 use crate::schema::StreamSchema;
 use crate::sink::{
     Checkpoint, Claim, Counts, Fence, Prepared, Run, RunReport, Sink, SinkAdmin, StateChange,
     Statement,
 };
-use crate::testing::memory_target::{Check, MemoryTarget};
+use crate::testing::memory_target::{Check, How, MemoryTarget};
 
 /// A client of a [`MemoryTarget`].
 #[derive(Debug)]
@@ -43,6 +44,16 @@ pub enum SinkDefect {
     /// After an unknown outcome of an apply the phase is not compared, so that a claim of the same
     /// run that arrives late looks like an apply.
     NoPhase,
+    /// The quarantine is written in a transaction of its own, before the commit.
+    QuarantineApart,
+    /// A probe is not rolled back.
+    ProbeCommits,
+    /// What landed or was deleted stays in the quarantine.
+    EntryStays,
+    /// A row that landed clears the entries of other streams, too.
+    ClearsOthers,
+    /// A row that is put aside again counts as put aside once.
+    AttemptsForgotten,
 }
 
 impl MemorySink {
@@ -63,7 +74,8 @@ impl MemorySink {
         let (target, batch, fence) = (self.target.clone(), batch.clone(), fence.clone());
         let work = self.target.network().work();
         let kept = self.defect == Some(SinkDefect::StageKept);
-        let commit = async move { target.commit(&batch, &fence, work, (check, kept)).await };
+        let how = (check, kept, How::from(self.defect));
+        let commit = async move { target.commit(&batch, &fence, work, how).await };
         self.target.network().call(commit).await
     }
 
@@ -82,6 +94,17 @@ impl MemorySink {
         let position = Batch { changes: crate::Changes::upserts(empty), ..batch.clone() };
         self.send(&position, fence, Check::Full).await?;
         Ok(counts)
+    }
+
+    async fn quarantine_apart(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+        let (target, all, same) = (self.target.clone(), batch.clone(), fence.clone());
+        let put = async move {
+            target.aside_only(&all, &same);
+            Ok(())
+        };
+        self.target.network().call(put).await?;
+        let rest = Batch { aside: Aside::default(), ..batch.clone() };
+        self.send(&rest, fence, Check::Full).await
     }
 
     async fn resend_blindly(&self, batch: &Batch, fence: &Fence) -> Result<Counts> {
@@ -111,6 +134,7 @@ impl Sink for MemorySink {
         let again = self.unknown.take() == Some(fence.sequence);
         let result = match self.defect {
             Some(SinkDefect::CheckpointApart) => self.commit_apart(batch, fence).await,
+            Some(SinkDefect::QuarantineApart) => self.quarantine_apart(batch, fence).await,
             Some(SinkDefect::BlindResend) if again => self.resend_blindly(batch, fence).await,
             defect => self.send(batch, fence, defect.into()).await,
         };
@@ -118,6 +142,21 @@ impl Sink for MemorySink {
             self.unknown = Some(fence.sequence);
         }
         result
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let (target, changes, same) = (self.target.clone(), changes.clone(), fence.clone());
+        let (work, commits) =
+            (self.target.network().work(), self.defect == Some(SinkDefect::ProbeCommits));
+        let probe = async move { target.probe(&changes, &same, work, commits).await };
+        self.target.network().call(probe).await
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        let target = self.target.clone();
+        let look = async move { Ok(target.quarantined()) };
+        let entries: Vec<Entry> = self.target.network().call(look).await?;
+        Ok(entries.into_iter().map(|entry| entry.rejected).collect())
     }
 
     fn replaces(&self) -> bool {
@@ -180,6 +219,10 @@ impl SinkAdmin for MemoryAdmin {
 
     async fn streams(&mut self) -> Result<Vec<Prepared>> {
         Ok(self.0.streams())
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+        Ok(self.0.quarantined())
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

@@ -1,5 +1,6 @@
 //! A database server in memory: a target table, a checkpoint, a ledger.
 
+mod aside;
 mod checkpoint;
 mod ledger;
 mod mark;
@@ -21,6 +22,9 @@ use crate::testing::network::Network;
 use crate::testing::row::{CanonicalRow, canonical};
 use crate::testing::sink_contract::LedgerRow;
 
+pub use aside::Constraints;
+pub(in crate::testing) use aside::How;
+use aside::Quarantine;
 pub(in crate::testing) use checkpoint::Check;
 use checkpoint::{Stands, Stored};
 use ledger::RunRow;
@@ -40,6 +44,7 @@ struct Server {
     /// The pipeline's lock: a transaction holds it from before it looks until it has committed.
     pipeline: tokio::sync::Mutex<()>,
     state: Mutex<State>,
+    quarantine: Quarantine,
     /// One moment by this machine's clock and by tokio's.
     born: (i64, Instant),
 }
@@ -48,12 +53,19 @@ struct Server {
 struct State {
     schema: Option<StreamSchema>,
     mark: Option<Mark>,
-    upserted: Keyed,
-    staged: Keyed,
-    appended: Vec<CanonicalRow>,
+    constraints: Constraints,
+    tables: Tables,
     checkpoint: Stored,
     /// One row per run, in the order of their claims.
     ledger: Vec<RunRow>,
+}
+
+/// The rows of the target, and of the stage.
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    upserted: Keyed,
+    staged: Keyed,
+    appended: Vec<CanonicalRow>,
 }
 
 /// Rows by key.
@@ -75,7 +87,8 @@ impl MemoryTarget {
     fn with(mode: Mode, allow_empty: bool, network: Network) -> Self {
         let (pipeline, state) = (tokio::sync::Mutex::default(), Mutex::default());
         let born = (chrono::Utc::now().timestamp_micros(), Instant::now());
-        Self(Arc::new(Server { mode, allow_empty, network, pipeline, state, born }))
+        let quarantine = Quarantine::default();
+        Self(Arc::new(Server { mode, allow_empty, network, pipeline, state, quarantine, born }))
     }
 
     pub(super) fn mode(&self) -> Mode {
@@ -100,7 +113,7 @@ impl MemoryTarget {
     #[must_use]
     pub fn rows(&self) -> Vec<CanonicalRow> {
         let state = self.state();
-        state.upserted.values().chain(&state.appended).cloned().collect()
+        state.tables.upserted.values().chain(&state.tables.appended).cloned().collect()
     }
 
     /// Every run that claimed the pipeline, or ended.
@@ -177,7 +190,7 @@ impl MemoryTarget {
         batch: &Batch,
         fence: &Fence,
         work: Duration,
-        (check, keep_stage): (Check, bool),
+        (check, keep_stage, how): (Check, bool, How),
     ) -> Result<Counts> {
         let _lock = self.0.pipeline.lock().await;
         tokio::time::sleep(work).await;
@@ -190,12 +203,13 @@ impl MemoryTarget {
                 return Err(Error::fenced("another run or a person moved the checkpoint"));
             }
         }
-        let counts = if replaces {
-            state.load(&batch.changes, fence, keep_stage)?
-        } else {
-            state.apply(self.mode(), &batch.changes, &self.time_text())?
-        };
+        let counts = self.write(&mut state, &batch.changes, fence, keep_stage)?;
+        if replaces {
+            state.checkpoint.generation = fence.generation;
+            state.checkpoint.phase = Phase::Loading;
+        }
         state.reach(batch, fence, &counts);
+        self.put_aside(&mut state, fence, &batch.aside, how);
         Ok(counts)
     }
 
@@ -205,8 +219,14 @@ impl MemoryTarget {
         let mut state = self.state();
         let replaces = self.mode() == Mode::Replace;
         match state.checkpoint.stands(batch, fence, (Check::Full, replaces)) {
-            Stands::Here if replaces => state.load(&batch.changes, fence, false),
-            Stands::Here => state.apply(self.mode(), &batch.changes, &self.time_text()),
+            Stands::Here => {
+                let counts = self.write(&mut state, &batch.changes, fence, false)?;
+                if replaces {
+                    state.checkpoint.generation = fence.generation;
+                    state.checkpoint.phase = Phase::Loading;
+                }
+                Ok(counts)
+            }
             Stands::OneFurther => Ok(Counts::default()),
             Stands::Elsewhere => Err(Error::fenced("the checkpoint moved")),
         }
@@ -274,10 +294,10 @@ impl State {
 
     fn apply(&mut self, mode: Mode, changes: &Changes, now: &str) -> Result<Counts> {
         let schema = self.prepared()?.clone();
-        let rows = stored(&schema, changes)?;
+        let rows = stored(&schema, &self.constraints, changes)?;
         if !mode.is_keyed() {
             let inserted = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-            self.appended.extend(rows);
+            self.tables.appended.extend(rows);
             return Ok(Counts { inserted, ..Counts::default() });
         }
         let mut counts = Counts::default();
@@ -288,7 +308,7 @@ impl State {
                 continue;
             }
             let row = self.as_stored(&key, row);
-            match self.upserted.insert(key, row.clone()) {
+            match self.tables.upserted.insert(key, row.clone()) {
                 None => counts.inserted += 1,
                 Some(old) if old == row => counts.unchanged += 1,
                 Some(_) => counts.updated += 1,
@@ -322,9 +342,13 @@ impl State {
 }
 
 /// The rows of a batch, if all can be stored.
-fn stored(schema: &StreamSchema, changes: &Changes) -> Result<Vec<CanonicalRow>> {
+fn stored(
+    schema: &StreamSchema,
+    constraints: &Constraints,
+    changes: &Changes,
+) -> Result<Vec<CanonicalRow>> {
     let rows = canonical(changes.records())?;
     let upserts = rows.iter().enumerate().filter(|(index, _)| !changes.is_delete(*index));
-    upserts.map(|(_, row)| row).try_for_each(|row| storable(schema, row))?;
+    upserts.map(|(_, row)| row).try_for_each(|row| storable(schema, constraints, row))?;
     Ok(rows)
 }

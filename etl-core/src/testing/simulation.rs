@@ -58,6 +58,8 @@ pub struct Stats {
     pub killed: u64,
     /// Runs that stood still for a while, as a paused container does.
     pub paused: u64,
+    /// Runs that tried again what had been put aside.
+    pub replayed: u64,
     /// Changes by operators.
     pub changes: u64,
     /// Committed transactions of writers.
@@ -235,6 +237,7 @@ impl World {
             Outcome::Skipped => stats.skipped += 1,
             Outcome::Fenced => stats.fenced += 1,
             Outcome::Failed => stats.failed += 1,
+            Outcome::Replayed => stats.replayed += 1,
         });
         let reports = self.tally.reports.lock();
         reports.unwrap_or_else(PoisonError::into_inner).push(finished.report.clone());

@@ -6,6 +6,7 @@ mod drop;
 mod lease;
 mod ledger;
 mod once;
+mod quarantine;
 mod refuse;
 mod replace;
 mod session;
@@ -57,6 +58,12 @@ pub trait SinkFixture: Send + Sync {
     /// # Errors
     /// If it cannot be read.
     async fn ledger(&self) -> Result<Vec<LedgerRow>>;
+
+    /// The same database for another stream, with the same state tables.
+    ///
+    /// # Errors
+    /// As for a fresh target.
+    async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>>;
 
     /// How long a lease lasts that a case lets expire: longer than a few connections to the target
     /// take.
@@ -180,6 +187,15 @@ fn upsert_cases() -> Vec<Case<Target>> {
         refuse::a_too_long_text_is_refused_with_column_and_key,
         refuse::a_null_where_none_may_be_is_refused,
         refuse::after_a_refusal_the_same_sink_goes_on,
+        quarantine::a_row_that_is_put_aside_is_entered_with_its_reason,
+        quarantine::a_reason_of_any_length_is_kept_as_far_as_there_is_room,
+        quarantine::a_row_that_is_put_aside_again_counts_and_keeps_its_first_time,
+        quarantine::what_landed_or_left_is_cleared,
+        quarantine::the_quarantine_of_another_stream_is_left_alone,
+        quarantine::a_commit_that_is_refused_enters_and_clears_nothing,
+        quarantine::the_same_commit_puts_aside_once,
+        quarantine::a_probe_changes_nothing,
+        quarantine::a_probe_finds_what_a_commit_would,
     ])
 }
 
@@ -194,6 +210,10 @@ fn append_cases() -> Vec<Case<Target>> {
         lease::the_old_run_is_fenced_after_a_takeover,
         drop::a_commit_dropped_anywhere_leaves_all_or_nothing,
         refuse::a_too_long_text_is_refused_with_column_and_key,
+        quarantine::a_row_that_is_put_aside_is_entered_with_its_reason,
+        quarantine::the_same_commit_puts_aside_once,
+        quarantine::a_probe_changes_nothing,
+        quarantine::a_probe_finds_what_a_commit_would,
     ])
 }
 
@@ -232,6 +252,11 @@ fn replace_cases() -> Vec<Case<Target>> {
         admin::preparing_four_times_at_once_works,
         admin::the_check_finds_nothing_wrong_after_preparing,
         refuse::a_too_long_text_is_refused_with_column_and_key,
+        quarantine::a_row_that_is_put_aside_is_entered_with_its_reason,
+        quarantine::what_landed_or_left_is_cleared,
+        quarantine::the_same_commit_puts_aside_once,
+        quarantine::a_probe_changes_nothing,
+        quarantine::a_probe_finds_what_a_commit_would,
     ])
 }
 

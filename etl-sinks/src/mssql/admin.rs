@@ -7,7 +7,7 @@ use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
-use etl_core::{Error, Result};
+use etl_core::{Entry, Error, Result};
 use etl_sql::mssql::connect::{Connection, required, value};
 use etl_sql::mssql::error::Phase;
 use etl_sql::mssql::plan;
@@ -114,6 +114,10 @@ impl SinkAdmin for MssqlSink {
             })
         };
         rows.iter().map(stream).collect()
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+        self.entries().await
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

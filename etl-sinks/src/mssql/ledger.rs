@@ -27,6 +27,7 @@ pub(super) fn figures(row: &Row) -> Result<Ledger> {
             fenced: runs("runs_fenced")?,
             failed: runs("runs_failed")?,
             abandoned: runs("runs_abandoned")?,
+            replayed: runs("runs_replayed")?,
         },
         rows: RowCounts {
             read: rows("rows_read")?,

@@ -8,17 +8,17 @@ use etl_sql::mssql::quote::name;
 use etl_sql::mssql::target::Target;
 
 use super::apply::{From, apply, insert, join, update};
-use super::sink::{MssqlSink, milliseconds, signed, unsigned};
-use super::statements::{COUNT_STAGE, TAKE_LOCK};
+use super::sink::{Ends, MssqlSink, milliseconds, signed, unsigned};
+use super::statements::{COUNT_STAGE, TAKE_LOCK, Transaction};
 use crate::step::empty_load;
 
 /// Statements of one stream that replaces.
 #[derive(Debug, Clone)]
 pub struct Replace {
     /// Makes a batch's rows durable in the stage, and the position.
-    pub load: String,
+    pub load: Transaction,
     /// Makes a position durable without rows.
-    pub load_position: String,
+    pub load_position: Transaction,
     /// Brings the target to what the stage holds.
     pub apply: String,
 }
@@ -41,16 +41,16 @@ impl Replace {
 
 /// `@P1` name, `@P2` run, `@P3` sequence, `@P4` generation, `@P5` definition, `@P6` lease in
 /// milliseconds, `@P7` position, `@P8` rows, `@P9` rows read, `@P10` rows read again.
-fn load(state_schema: &str, stage: &str, check: &str, rows: &str) -> Result<String> {
+fn load(state_schema: &str, stage: &str, check: &str, rows: &str) -> Result<Transaction> {
     let schema = name(state_schema)?;
     let reach = reach(&schema, "[position] = @position, [phase] = N'loading'", stage);
-    Ok(format!(
+    let body = format!(
         "{BEGIN}, @position nvarchar(max) = @P7, @rows bigint = @P8, @read bigint = @P9, @reread bigint = @P10;
 {VARIABLES}
 {check}{reach}{rows}UPDATE {schema}.[run] SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread WHERE [run_id] = @run_id;
-COMMIT TRANSACTION;
-SELECT @begins AS [begins];"
-    ))
+"
+    );
+    Ok(Transaction::new(body, "SELECT @begins AS [begins];"))
 }
 
 /// `@P1` name, `@P2` run, `@P3` sequence, `@P4` generation, `@P5` definition, `@P6` lease in
@@ -105,15 +105,22 @@ IF @begins = 1 DELETE FROM {stage};
 
 impl MssqlSink {
     /// Sends a batch to the stage.
-    pub(super) async fn send_load(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+    pub(super) async fn send_load(
+        &mut self,
+        batch: &Batch,
+        fence: &Fence,
+        ends: Ends,
+    ) -> Result<Counts> {
         let doing = self.doing("loading a batch");
         let mut connection = self.staged(&batch.changes).await?;
+        let beside = self.beside(&mut connection, &batch.aside).await?;
         let replace = self.replacing()?;
         let empty = batch.changes.is_empty();
         let sql = if empty { &replace.load_position } else { &replace.load };
+        let (sql, phase) = ends.of(sql, &beside);
         let row = connection
             .query_row(
-                sql,
+                &sql,
                 &[
                     &self.link.name.as_str(),
                     &fence.run,
@@ -126,7 +133,7 @@ impl MssqlSink {
                     &signed(batch.progress.read)?,
                     &signed(batch.progress.reread)?,
                 ],
-                Phase::Commit,
+                phase,
                 &doing,
             )
             .await?;

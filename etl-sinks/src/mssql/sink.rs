@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{self, Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport, Sink};
-use etl_core::{Batch, Changes, Class, Definition, Error, Position, Result};
+use etl_core::{
+    Aside, Batch, Changes, Class, Definition, Error, Position, Progress, Rejected, Result,
+};
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::bulk;
 use etl_sql::mssql::connect::{Connection, required, value};
@@ -16,7 +18,7 @@ use tiberius::{Row, Uuid};
 
 use super::Link;
 use super::replace::Replace;
-use super::statements::{self, STAGE, Statements};
+use super::statements::{self, STAGE, Statements, Transaction};
 use crate::step::Step;
 
 /// One stream's way into SQL Server: one connection, thrown away after any error.
@@ -36,6 +38,24 @@ pub(super) struct Opened {
     pub(super) replace: Option<Replace>,
 }
 
+/// How a transaction ends that did everything of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Commit,
+    /// Taken back: the server puts no check off.
+    Probe,
+}
+
+impl Ends {
+    /// The batch to send, and what an answer that does not come means.
+    pub(super) fn of(self, transaction: &Transaction, beside: &str) -> (String, Phase) {
+        match self {
+            Self::Commit => (transaction.commit(beside), Phase::Commit),
+            Self::Probe => (transaction.probe(), Phase::Repeatable),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Totals {
     written: i64,
@@ -52,7 +72,7 @@ impl MssqlSink {
     pub fn new(config: MssqlConfig, stream: &Stream) -> Result<Self> {
         etl_sql::mssql::quote::TableName::parse(&stream.config.object)?;
         let (name, stream) = (stream.full_name(), stream.config.clone());
-        let link = Link { config, stream, name, connection: None, staged: false };
+        let link = Link { config, stream, name, connection: None, staged: false, parks: false };
         Ok(Self { link, opened: None, known: Totals::default() })
     }
 
@@ -88,17 +108,19 @@ impl MssqlSink {
     }
 
     /// Sends the commit batch and reads what it did.
-    async fn send_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+    async fn send_commit(&mut self, batch: &Batch, fence: &Fence, ends: Ends) -> Result<Counts> {
         let doing = self.doing("committing a batch");
         let changes = &batch.changes;
         let mut connection = self.staged(changes).await?;
+        let beside = self.beside(&mut connection, &batch.aside).await?;
         let statements = &self.opened()?.statements;
         let sql = if changes.is_empty() { &statements.commit_position } else { &statements.commit };
+        let (sql, phase) = ends.of(sql, &beside);
         let rows = signed(changes.len())?;
         let upserts = signed(changes.len() - changes.delete_count())?;
         let row = connection
             .query_row(
-                sql,
+                &sql,
                 &[
                     &self.link.name.as_str(),
                     &fence.run,
@@ -111,7 +133,7 @@ impl MssqlSink {
                     &signed(batch.progress.read)?,
                     &signed(batch.progress.reread)?,
                 ],
-                Phase::Commit,
+                phase,
                 &doing,
             )
             .await?
@@ -127,6 +149,15 @@ impl MssqlSink {
             deleted: unsigned(deleted),
             unchanged: unsigned(unchanged),
         })
+    }
+
+    /// Sends a batch to the target, or to the stage of one that is replaced.
+    async fn send(&mut self, batch: &Batch, fence: &Fence, ends: Ends) -> Result<Counts> {
+        if self.replaces() {
+            self.send_load(batch, fence, ends).await
+        } else {
+            self.send_commit(batch, fence, ends).await
+        }
     }
 
     /// Remembers what a step did; where the fence was refused, finds out whether an earlier try of
@@ -239,11 +270,22 @@ impl Sink for MssqlSink {
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         let step = Step::commit(self.link.stream.mode, batch);
-        let sent = match step {
-            Step::Load(_) => self.send_load(batch, fence).await,
-            _ => self.send_commit(batch, fence).await,
-        };
+        let sent = self.send(batch, fence, Ends::Commit).await;
         self.known(step, fence, sent).await
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let batch = Batch {
+            changes: changes.clone(),
+            position: Position::encode(&())?,
+            progress: Progress::default(),
+            aside: Aside::default(),
+        };
+        self.send(&batch, fence, Ends::Probe).await.map(drop)
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        Ok(self.entries().await?.into_iter().map(|entry| entry.rejected).collect())
     }
 
     fn replaces(&self) -> bool {

@@ -22,9 +22,34 @@ pub struct Statements {
     /// Empties the stage.
     pub truncate_stage: String,
     /// Makes the stage's rows and the position durable.
-    pub commit: String,
+    pub commit: Transaction,
     /// Makes a position durable without rows.
-    pub commit_position: String,
+    pub commit_position: Transaction,
+}
+
+/// A batch of statements that does all its work in one transaction, which it opens, up to the end.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    body: String,
+    answer: &'static str,
+}
+
+impl Transaction {
+    pub(super) fn new(body: String, answer: &'static str) -> Self {
+        Self { body, answer }
+    }
+
+    /// The batch that commits; `beside` is done in the same transaction.
+    #[must_use]
+    pub fn commit(&self, beside: &str) -> String {
+        format!("{}{beside}COMMIT TRANSACTION;\n{}", self.body, self.answer)
+    }
+
+    /// The batch that takes all of it back.
+    #[must_use]
+    pub fn probe(&self) -> String {
+        format!("{}ROLLBACK TRANSACTION;\n{}", self.body, self.answer)
+    }
 }
 
 impl Statements {
@@ -143,7 +168,7 @@ pub fn ledger(state_schema: &str) -> Result<String> {
     };
     let (now, success, horizon) = (micros("@now"), micros("@success"), micros("@horizon"));
     let (started, changed) = (micros("@started"), micros("c.[updated_at]"));
-    let runs = ["success", "stopped", "skipped", "fenced", "failed", "abandoned"]
+    let runs = ["success", "stopped", "skipped", "fenced", "failed", "abandoned", "replayed"]
         .map(|outcome| format!("COALESCE(SUM(CASE WHEN [outcome] = N'{outcome}' THEN 1 ELSE 0 END), 0) AS [runs_{outcome}]"))
         .join(",\n               ");
     let rows = ["read", "written", "deleted", "unchanged", "reread", "quarantined"]
@@ -155,9 +180,9 @@ IF OBJECT_ID({table}) IS NULL RETURN;
 SELECT TOP (1) @since = [started_at], @success = [finished_at], @horizon = [source_horizon] FROM {schema}.[run]
  WHERE [pipeline] = @pipeline AND [outcome] = N'success' ORDER BY [started_at] DESC;
 SELECT TOP (1) @started = [started_at] FROM {schema}.[run]
- WHERE [pipeline] = @pipeline AND [outcome] <> N'skipped' ORDER BY [started_at] DESC;
+ WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'replayed') ORDER BY [started_at] DESC;
 SELECT TOP (1) @duration = DATEDIFF_BIG(microsecond, [started_at], [finished_at]) FROM {schema}.[run]
- WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'running', N'abandoned') AND [finished_at] IS NOT NULL ORDER BY [started_at] DESC;
+ WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'replayed', N'running', N'abandoned') AND [finished_at] IS NOT NULL ORDER BY [started_at] DESC;
 SELECT {now} AS [now], {success} AS [success], {horizon} AS [horizon],
        {started} AS [started], @duration AS [duration], {changed} AS [changed],
        CASE WHEN c.[lease_until] >= @now THEN 1 ELSE 0 END AS [lease_held], r.*,
@@ -184,7 +209,7 @@ pub fn streams(state_schema: &str) -> Result<String> {
 IF OBJECT_ID({table}) IS NULL RETURN;
 SELECT c.[pipeline],
        (SELECT DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), MAX(r.[started_at]))
-          FROM {schema}.[run] AS r WHERE r.[pipeline] = c.[pipeline] AND r.[outcome] <> N'skipped') AS [started]
+          FROM {schema}.[run] AS r WHERE r.[pipeline] = c.[pipeline] AND r.[outcome] NOT IN (N'skipped', N'replayed')) AS [started]
   FROM {schema}.[checkpoint] AS c
  WHERE LEFT(c.[pipeline], LEN(@prefix)) = @prefix;"
     ))
@@ -272,11 +297,11 @@ pub(super) const COUNT_STAGE: &str =
 ///
 /// `@P1` name, `@P2` run, `@P3` sequence, `@P4` position, `@P5` definition, `@P6` lease in
 /// milliseconds, `@P7` rows, `@P8` upserts among them, `@P9` rows read, `@P10` rows read again.
-fn commit(state_schema: &str, apply: &str) -> Result<String> {
+fn commit(state_schema: &str, apply: &str) -> Result<Transaction> {
     debug_assert_eq!(own::LOCK_NOT_GRANTED, 51_000);
     let schema = name(state_schema)?;
     let (check, apply) = apply.split_at(if apply.is_empty() { 0 } else { COUNT_STAGE.len() });
-    Ok(format!(
+    let body = format!(
         "SET XACT_ABORT ON; SET NOCOUNT ON; SET DEADLOCK_PRIORITY LOW;
 DECLARE @pipeline nvarchar(250) = @P1, @run_id uniqueidentifier = @P2, @sequence bigint = @P3, @position nvarchar(max) = @P4, @definition nvarchar(max) = @P5, @lease_ms int = @P6, @rows bigint = @P7, @upserts bigint = @P8, @read bigint = @P9, @reread bigint = @P10;
 DECLARE @lock int, @resource nvarchar(255) = N'etl:' + @P1, @deleted bigint = 0, @updated bigint = 0, @inserted bigint = 0;
@@ -290,9 +315,10 @@ IF @@ROWCOUNT <> 1 THROW 51001, N'the checkpoint moved', 1;
    SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
        [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @upserts - @inserted - @updated
  WHERE [run_id] = @run_id;
-COMMIT TRANSACTION;
-SELECT @deleted AS [deleted], @updated AS [updated], @inserted AS [inserted];"
-    ))
+"
+    );
+    let answer = "SELECT @deleted AS [deleted], @updated AS [updated], @inserted AS [inserted];";
+    Ok(Transaction::new(body, answer))
 }
 
 /// The statements of a commit on an empty stage, rolled back: every right is used, nothing stays.

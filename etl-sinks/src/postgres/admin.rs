@@ -6,7 +6,7 @@ use etl_core::connector::Finding;
 use etl_core::ledger::Ledger;
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Checkpoint, Phase, Prepared, SinkAdmin, StateChange, Statement, siblings};
-use etl_core::{Batch, Changes, Error, Position, Result};
+use etl_core::{Batch, Changes, Entry, Error, Position, Result};
 use etl_sql::postgres::session::{Session, value};
 use etl_sql::postgres::target::Target;
 use etl_sql::postgres::{bulk, plan};
@@ -121,6 +121,10 @@ impl SinkAdmin for PostgresSink {
         session.commit(&doing).await?;
         self.link.keep(session);
         rows.iter().map(state::prepared).collect()
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+        self.entries().await
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

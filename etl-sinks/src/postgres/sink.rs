@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Class, Error, Position, Result};
+use etl_core::{Aside, Batch, Changes, Class, Error, Position, Progress, Rejected, Result};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::Session;
@@ -16,7 +16,7 @@ use sqlx::AssertSqlSafe;
 use super::apply::Statements;
 use super::replace::Replace;
 use super::state::{self, checkpoint, lease, look};
-use super::{Link, PostgresTarget, statements};
+use super::{Link, PostgresTarget, aside, statements};
 use crate::step::Step;
 
 /// One stream's way into Postgres: one connection, thrown away after any error.
@@ -25,6 +25,14 @@ pub struct PostgresSink {
     opened: Option<Opened>,
     /// What the ledger counts for our run, as far as we know.
     known: Counts,
+}
+
+/// How a transaction ends that did everything of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Commit,
+    /// Rolled back, after what is put off until a commit was checked.
+    Probe,
 }
 
 /// What `open` found out.
@@ -68,14 +76,14 @@ impl PostgresSink {
             .ok_or_else(|| Error::internal(format!("{}: the sink was not opened", self.link.name)))
     }
 
-    async fn try_commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
+    async fn try_commit(&mut self, batch: &Batch, fence: &Fence, ends: Ends) -> Result<Counts> {
         let doing = self.link.doing("committing a batch");
-        let mut session = self.link.take().await?;
-        let Opened { target, statements, replace } = self.opened()?;
-        // Before the transaction begins: a row that cannot be sent costs the server nothing.
+        // Before the server is asked for anything: a row that cannot be sent costs it nothing.
         let data = (!batch.changes.is_empty())
-            .then(|| bulk::encode(target, &batch.changes))
+            .then(|| bulk::encode(&self.opened()?.target, &batch.changes))
             .transpose()?;
+        let mut session = self.link.take().await?;
+        let Opened { statements, replace, .. } = self.opened()?;
         session.begin(&doing).await?;
         if let Some(data) = &data {
             stage(&mut session, statements, data, batch, &doing).await?;
@@ -91,8 +99,14 @@ impl PostgresSink {
         };
         // What is in a stage only is nothing yet.
         let counts = if replace.is_some() { Counts::default() } else { counts };
+        aside::put(&mut session, &self.link, fence, &batch.aside, &doing).await?;
         count(&mut session, &self.link, step, fence, &counts, &doing).await?;
-        session.commit_once(&doing).await?;
+        if ends == Ends::Probe {
+            session.run(statements::CHECK_NOW, &doing).await?;
+            session.roll_back(&doing).await?;
+        } else {
+            session.commit_once(&doing).await?;
+        }
         self.link.keep(session);
         Ok(counts)
     }
@@ -225,8 +239,22 @@ impl Sink for PostgresSink {
     }
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
-        let tried = self.try_commit(batch, fence).await;
+        let tried = self.try_commit(batch, fence, Ends::Commit).await;
         self.known(Step::commit(self.link.stream.mode, batch), fence, tried).await
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let batch = Batch {
+            changes: changes.clone(),
+            position: Position::encode(&())?,
+            progress: Progress::default(),
+            aside: Aside::default(),
+        };
+        self.try_commit(&batch, fence, Ends::Probe).await.map(drop)
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        Ok(self.entries().await?.into_iter().map(|entry| entry.rejected).collect())
     }
 
     fn replaces(&self) -> bool {
@@ -371,7 +399,8 @@ async fn count(
         .bind(signed(counts.inserted)?)
         .bind(signed(counts.updated)?)
         .bind(signed(counts.deleted)?)
-        .bind(signed(counts.unchanged)?);
+        .bind(signed(counts.unchanged)?)
+        .bind(signed(step.put_aside())?);
     session.execute(count, doing).await.map(drop)
 }
 

@@ -115,16 +115,16 @@ pub(super) fn lease(row: &PgRow) -> Result<Lease> {
 pub(super) fn ledger_statement(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     let micros = |at: &str| format!("(extract(epoch FROM {at}) * 1000000)::bigint");
-    let runs = ["success", "stopped", "skipped", "fenced", "failed", "abandoned"].map(|outcome| {
-        format!("count(*) FILTER (WHERE r.outcome = '{outcome}') AS runs_{outcome}")
-    });
+    let runs = ["success", "stopped", "skipped", "fenced", "failed", "abandoned", "replayed"].map(
+        |outcome| format!("count(*) FILTER (WHERE r.outcome = '{outcome}') AS runs_{outcome}"),
+    );
     let rows = ["read", "written", "deleted", "unchanged", "reread", "quarantined"]
         .map(|kind| format!("COALESCE(sum(r.rows_{kind}), 0)::bigint AS rows_{kind}"));
     Ok(format!(
         "WITH mine AS (SELECT * FROM {schema}.run WHERE pipeline = $1),
      good AS (SELECT * FROM mine WHERE outcome = 'success' ORDER BY started_at DESC LIMIT 1),
-     last AS (SELECT * FROM mine WHERE outcome <> 'skipped' ORDER BY started_at DESC LIMIT 1),
-     told AS (SELECT * FROM mine WHERE outcome NOT IN ('skipped', 'running', 'abandoned') AND finished_at IS NOT NULL
+     last AS (SELECT * FROM mine WHERE outcome NOT IN ('skipped', 'replayed') ORDER BY started_at DESC LIMIT 1),
+     told AS (SELECT * FROM mine WHERE outcome NOT IN ('skipped', 'replayed', 'running', 'abandoned') AND finished_at IS NOT NULL
               ORDER BY started_at DESC LIMIT 1),
      sums AS (SELECT {},
                      {},
@@ -153,7 +153,7 @@ pub(super) fn streams_statement(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     Ok(format!(
         "SELECT c.pipeline, (SELECT (extract(epoch FROM max(r.started_at)) * 1000000)::bigint
-          FROM {schema}.run AS r WHERE r.pipeline = c.pipeline AND r.outcome <> 'skipped') AS started
+          FROM {schema}.run AS r WHERE r.pipeline = c.pipeline AND r.outcome NOT IN ('skipped', 'replayed')) AS started
   FROM {schema}.checkpoint AS c WHERE left(c.pipeline, length($1)) = $1"
     ))
 }
@@ -182,6 +182,7 @@ pub(super) fn figures(row: &PgRow) -> Result<Ledger> {
             fenced: count("runs_fenced")?,
             failed: count("runs_failed")?,
             abandoned: count("runs_abandoned")?,
+            replayed: count("runs_replayed")?,
         },
         rows: RowCounts {
             read: count("rows_read")?,

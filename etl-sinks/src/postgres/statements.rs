@@ -122,7 +122,7 @@ pub fn total(state_schema: &str) -> Result<String> {
 }
 
 /// Counts a batch in the ledger. `$1` run, `$2` read, `$3` read again, `$4` inserted, `$5`
-/// updated, `$6` deleted, `$7` unchanged.
+/// updated, `$6` deleted, `$7` unchanged, `$8` put aside.
 ///
 /// # Errors
 /// `Config` for a bad schema name.
@@ -130,7 +130,7 @@ pub fn count(state_schema: &str) -> Result<String> {
     Ok(format!(
         "UPDATE {}.run
    SET rows_read = rows_read + $2, rows_reread = rows_reread + $3, rows_written = rows_written + $4 + $5, rows_updated = rows_updated + $5,
-       rows_deleted = rows_deleted + $6, rows_unchanged = rows_unchanged + $7
+       rows_deleted = rows_deleted + $6, rows_unchanged = rows_unchanged + $7, rows_quarantined = rows_quarantined + $8
  WHERE run_id = $1::uuid",
         name(state_schema)?
     ))
@@ -186,3 +186,61 @@ pub fn look_and_lock(state_schema: &str) -> Result<String> {
         name(state_schema)?
     ))
 }
+
+/// Takes entries out of the quarantine. `$1` name, `$2` the hashes of their keys.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn clear_aside(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "DELETE FROM {}.quarantine WHERE pipeline = $1 AND key_hash = ANY ($2::bytea[])",
+        name(state_schema)?
+    ))
+}
+
+/// The rows to put aside: `$1` name, `$2` run, `$3` the hashes of their keys, `$4` columns, `$5` keys,
+/// `$6` reasons, `$7` codes.
+const ASIDE: &str = "unnest($3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[]) AS a(key_hash, column_name, key_json, reason, error_code)";
+
+/// Renews the entries of rows that were put aside before. The parameters are those of the rows.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn renew_aside(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "UPDATE {}.quarantine AS q
+   SET column_name = a.column_name, key_json = a.key_json, reason = a.reason, error_code = a.error_code, run_id = $2::uuid, last_seen = clock_timestamp(), attempts = q.attempts + 1
+  FROM {ASIDE}
+ WHERE q.pipeline = $1 AND q.key_hash = a.key_hash",
+        name(state_schema)?
+    ))
+}
+
+/// Enters the others. The parameters are those of the rows.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn enter_aside(state_schema: &str) -> Result<String> {
+    let schema = name(state_schema)?;
+    Ok(format!(
+        "INSERT INTO {schema}.quarantine (pipeline, key_hash, column_name, key_json, reason, error_code, run_id, first_seen, last_seen, attempts)
+SELECT $1, a.key_hash, a.column_name, a.key_json, a.reason, a.error_code, $2::uuid, clock_timestamp(), clock_timestamp(), 1
+  FROM {ASIDE}
+ WHERE NOT EXISTS (SELECT FROM {schema}.quarantine AS q WHERE q.pipeline = $1 AND q.key_hash = a.key_hash)"
+    ))
+}
+
+/// What lies in the quarantine, the oldest first. `$1` name. Times are microseconds since 1970 UTC.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn entries(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "SELECT key_json, column_name, reason, error_code, attempts, (extract(epoch FROM first_seen) * 1000000)::bigint AS first_seen, (extract(epoch FROM last_seen) * 1000000)::bigint AS last_seen
+  FROM {}.quarantine AS q WHERE q.pipeline = $1 ORDER BY q.first_seen, key_hash",
+        name(state_schema)?
+    ))
+}
+
+/// Has the server check now what constraints put off until the commit.
+pub const CHECK_NOW: &str = "SET CONSTRAINTS ALL IMMEDIATE";

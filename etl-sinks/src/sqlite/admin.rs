@@ -8,7 +8,7 @@ use etl_core::connector::Finding;
 use etl_core::error::{Class, Result, ResultExt};
 use etl_core::ledger::Ledger;
 use etl_core::sink::{Checkpoint, Prepared, SinkAdmin, StateChange, Statement, siblings};
-use etl_core::{Definition, Phase, Position, StreamSchema};
+use etl_core::{Definition, Entry, Phase, Position, StreamSchema};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
 use etl_sql::sqlite::table::{self, get};
 use etl_sql::sqlite::{error, migrations, plan};
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use crate::sqlite::session::Session;
 use crate::sqlite::sink::check_table;
-use crate::sqlite::{Settings, ledger, state};
+use crate::sqlite::{Settings, aside, ledger, state};
 
 /// What operators do to a file.
 pub struct SqliteAdmin {
@@ -130,6 +130,7 @@ impl SinkAdmin for SqliteAdmin {
         if !has_state(&mut connection).await? {
             return Ok(None);
         }
+        settings.check_version(&mut connection).await?;
         ledger::read(&mut connection, &settings.name).await
     }
 
@@ -143,6 +144,19 @@ impl SinkAdmin for SqliteAdmin {
             return Ok(Vec::new());
         }
         ledger::streams(&mut connection, &siblings(&settings.name)).await
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+        let settings = &self.settings;
+        if !settings.config.path.is_file() {
+            return Ok(Vec::new());
+        }
+        let mut connection = connect(&settings.config, Access::Read, BUSY_TIMEOUT).await?;
+        if !has_state(&mut connection).await? {
+            return Ok(Vec::new());
+        }
+        settings.check_version(&mut connection).await?;
+        aside::read(&mut connection, &settings.name).await
     }
 
     async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {

@@ -142,7 +142,8 @@ impl<'a> Rows<'a> {
 
     fn refused(&self, column: &Column<'_>, index: usize, why: &str) -> Error {
         let (stream, key) = (self.stream, self.key(index));
-        Error::data(format!("{stream}: column {}, row {key}: {why}", column.name))
+        let text = format!("{stream}: column {}, row {key}: {why}", column.name);
+        Error::data(text).at_column(column.name)
     }
 
     /// The key of a row, for messages: `id=7, part=a`.

@@ -16,8 +16,8 @@ const DOING: &str = "reading the ledger";
 const FIGURES: &str = "\
 WITH run AS (SELECT * FROM etl_run WHERE name = ?1),
      success AS (SELECT * FROM run WHERE outcome = 'success' ORDER BY id DESC LIMIT 1),
-     worked AS (SELECT * FROM run WHERE outcome <> 'skipped' ORDER BY id DESC LIMIT 1),
-     told AS (SELECT * FROM run WHERE outcome NOT IN ('skipped', 'running', 'abandoned')
+     worked AS (SELECT * FROM run WHERE outcome NOT IN ('skipped', 'replayed') ORDER BY id DESC LIMIT 1),
+     told AS (SELECT * FROM run WHERE outcome NOT IN ('skipped', 'replayed', 'running', 'abandoned')
                ORDER BY id DESC LIMIT 1)
 SELECT c.updated_at, c.lease_until,
        (SELECT finished_at FROM success) AS success, (SELECT source_horizon FROM success) AS horizon,
@@ -25,6 +25,7 @@ SELECT c.updated_at, c.lease_until,
        (SELECT started_at FROM told) AS told_from, (SELECT finished_at FROM told) AS told_to,
        (SELECT COUNT(*) FROM run WHERE outcome IN ('failed', 'fenced', 'abandoned')
            AND id > COALESCE((SELECT id FROM success), 0)) AS failures,
+       (SELECT COUNT(*) FROM etl_quarantine AS q WHERE q.name = ?1) AS quarantined,
        r.*
   FROM etl_checkpoint AS c
  CROSS JOIN (SELECT COUNT(*) FILTER (WHERE outcome = 'success') AS runs_success,
@@ -33,6 +34,7 @@ SELECT c.updated_at, c.lease_until,
                     COUNT(*) FILTER (WHERE outcome = 'fenced') AS runs_fenced,
                     COUNT(*) FILTER (WHERE outcome = 'failed') AS runs_failed,
                     COUNT(*) FILTER (WHERE outcome = 'abandoned') AS runs_abandoned,
+                    COUNT(*) FILTER (WHERE outcome = 'replayed') AS runs_replayed,
                     COALESCE(SUM(rows_read), 0) AS rows_read,
                     COALESCE(SUM(rows_written), 0) AS rows_written,
                     COALESCE(SUM(rows_deleted), 0) AS rows_deleted,
@@ -54,7 +56,7 @@ pub(super) async fn read(c: &mut SqliteConnection, name: &str) -> Result<Option<
 }
 
 const STREAMS: &str = "\
-SELECT c.name, (SELECT started_at FROM etl_run AS r WHERE r.name = c.name AND r.outcome <> 'skipped'
+SELECT c.name, (SELECT started_at FROM etl_run AS r WHERE r.name = c.name AND r.outcome NOT IN ('skipped', 'replayed')
                  ORDER BY r.id DESC LIMIT 1) AS started
   FROM etl_checkpoint AS c WHERE substr(c.name, 1, length(?1)) = ?1";
 
@@ -97,6 +99,7 @@ fn figures(row: &SqliteRow, now: i64) -> Result<Ledger> {
             fenced: count("runs_fenced")?,
             failed: count("runs_failed")?,
             abandoned: count("runs_abandoned")?,
+            replayed: count("runs_replayed")?,
         },
         rows: RowCounts {
             read: count("rows_read")?,
@@ -106,8 +109,7 @@ fn figures(row: &SqliteRow, now: i64) -> Result<Ledger> {
             reread: count("rows_reread")?,
             quarantined: count("rows_quarantined")?,
         },
-        // Rows cannot be put aside in a file.
-        quarantined: 0,
+        quarantined: count("quarantined")?,
         failures_since_success: count("failures")?,
     })
 }

@@ -7,15 +7,15 @@ use async_trait::async_trait;
 use etl_core::connector::Mode;
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{Batch, Changes, StreamSchema};
+use etl_core::{Aside, Batch, Changes, Position, Progress, Rejected, StreamSchema};
 use etl_sql::sqlite::{plan, table};
 use sqlx::sqlite::SqliteConnection;
 
-use crate::sqlite::Settings;
 use crate::sqlite::encode::Rows;
 use crate::sqlite::session::Session;
 use crate::sqlite::state::{self, Standing};
 use crate::sqlite::write::{self, Target};
+use crate::sqlite::{Settings, aside, deferred};
 use crate::step::Step;
 
 /// One stream's rows in one table of one file.
@@ -60,6 +60,8 @@ impl SqliteSink {
         fence: &Fence,
         rows: &Rows<'_>,
     ) -> Result<Counts> {
+        let nothing = Aside::default();
+        let aside = step.aside().unwrap_or(&nothing);
         let name = self.settings.name.clone();
         session.begin("taking the file's write lock").await?;
         let counts = match state::standing(&mut session.connection, &name, step, fence).await? {
@@ -70,6 +72,7 @@ impl SqliteSink {
             }
             Standing::Here { begins } => {
                 let counts = self.change(&mut session, step, begins, rows).await?;
+                aside::put(&mut session.connection, &name, fence, aside).await?;
                 state::advance(&mut session.connection, &name, step, fence, &counts).await?;
                 session.commit("committing").await?;
                 counts
@@ -141,6 +144,42 @@ impl Sink for SqliteSink {
             write::stage(&mut session, &target, &rows).await?;
         }
         self.write(session, Step::commit(mode, batch), fence, &rows).await
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        let batch = Batch {
+            changes: changes.clone(),
+            position: Position::encode(&())?,
+            progress: Progress::default(),
+            aside: Aside::default(),
+        };
+        let target = self.opened()?;
+        let mode = self.settings.stream.config.mode;
+        let rows = Rows::new(&target, changes)?;
+        let mut session = self.take().await?;
+        if mode.is_keyed() {
+            write::stage(&mut session, &target, &rows).await?;
+        }
+        session.begin("taking the file's write lock").await?;
+        let (name, step) = (&self.settings.name, Step::commit(mode, &batch));
+        match state::standing(&mut session.connection, name, step, fence).await? {
+            Standing::Here { begins } => {
+                let before = deferred::broken(&mut session.connection).await?;
+                self.change(&mut session, step, begins, &rows).await?;
+                deferred::check(&mut session.connection, before).await?;
+            }
+            Standing::Done => return Err(Error::fenced(format!("{name}: this was committed"))),
+        }
+        session.roll_back("taking the trial back").await?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        let mut session = self.take().await?;
+        let entries = aside::read(&mut session.connection, &self.settings.name).await?;
+        self.session = Some(session);
+        Ok(entries.into_iter().map(|entry| entry.rejected).collect())
     }
 
     fn replaces(&self) -> bool {

@@ -34,13 +34,17 @@ impl Row {
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, SqliteArguments>;
 
-async fn execute(c: &mut SqliteConnection, query: Query<'_>, doing: &str) -> Result<u64> {
+pub(super) async fn execute(
+    c: &mut SqliteConnection,
+    query: Query<'_>,
+    doing: &str,
+) -> Result<u64> {
     let done = query.execute(c).await.map_err(|cause| error::classify(cause, doing))?;
     Ok(done.rows_affected())
 }
 
 /// A time as the state tables keep it.
-fn stamp(micros: i64) -> Result<String> {
+pub(super) fn stamp(micros: i64) -> Result<String> {
     text::timestamp(micros, true)
         .ok_or_else(|| Error::config("the clock of this machine is outside of the years 1 to 9999"))
 }
@@ -229,7 +233,8 @@ pub(super) async fn advance(
     let counted = sqlx::query(
         "UPDATE etl_run SET rows_read = rows_read + ?, rows_reread = rows_reread + ?, \
          rows_written = rows_written + ?, rows_updated = rows_updated + ?, rows_deleted = rows_deleted + ?, \
-         rows_unchanged = rows_unchanged + ?, batches = batches + 1 \
+         rows_unchanged = rows_unchanged + ?, rows_quarantined = rows_quarantined + ?, \
+         batches = batches + 1 \
          WHERE name = ? AND run_id = ?",
     )
     .bind(count(progress.read))
@@ -238,6 +243,7 @@ pub(super) async fn advance(
     .bind(count(counts.updated))
     .bind(count(counts.deleted))
     .bind(count(counts.unchanged))
+    .bind(i64::try_from(step.put_aside()).unwrap_or(i64::MAX))
     .bind(name)
     .bind(fence.run.to_string());
     execute(c, counted, LEDGER).await.map(drop)

@@ -185,6 +185,7 @@ fn refuse(target: &Target, columns: &[Bound<'_>], row: usize, bad: &Column, what
         bad.name,
         key.join(", ")
     ))
+    .at_column(&bad.name)
 }
 
 fn null(sql_type: SqlType) -> ColumnData<'static> {

@@ -324,6 +324,7 @@ pub fn rights(state_schema: &str, target: &Target) -> Result<Vec<(String, &'stat
     for (object, needed) in [
         ("checkpoint", &["SELECT", "UPDATE"][..]),
         ("run", &["SELECT", "INSERT", "UPDATE"]),
+        ("quarantine", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
         ("schema_version", &["SELECT"]),
     ] {
         all.extend(needed.iter().map(|right| (format!("{schema}.[{object}]"), *right)));

@@ -102,6 +102,7 @@ fn refuse(target: &Target, columns: &[Bound<'_>], row: usize, bad: &Column, what
         bad.name,
         key.join(", ")
     ))
+    .at_column(&bad.name)
 }
 
 /// Appends a value as the staging table's column takes it; else why the target cannot store it.

@@ -110,7 +110,11 @@ pub fn failed(doing: &str, error: sqlx::Error) -> Error {
             let code = error.code().unwrap_or_default().into_owned();
             let class = class_of(&code);
             let (meaning, object) = (meaning(&code, class), object(&*error));
-            Error::new(class, format!("{doing}: {meaning}{object}")).with_code(code)
+            let ours = Error::new(class, format!("{doing}: {meaning}{object}")).with_code(code);
+            match column(&*error) {
+                Some(column) => ours.at_column(column),
+                None => ours,
+            }
         }
         sqlx::Error::Io(error) if is_tls(&error) => tls(doing, error),
         sqlx::Error::Io(error) => {
@@ -134,12 +138,15 @@ pub fn failed(doing: &str, error: sqlx::Error) -> Error {
 
 /// The constraint or the column that an error is about: names, never values.
 fn object(error: &dyn sqlx::error::DatabaseError) -> String {
-    let column = error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::column);
-    match (error.constraint(), column) {
+    match (error.constraint(), column(error)) {
         (Some(constraint), _) => format!(", constraint {constraint}"),
         (None, Some(column)) => format!(", column {column}"),
         (None, None) => String::new(),
     }
+}
+
+fn column(error: &dyn sqlx::error::DatabaseError) -> Option<&str> {
+    error.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::column)
 }
 
 /// rustls reports a failed handshake as input or output that is not valid.

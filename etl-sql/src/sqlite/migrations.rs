@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
             "ALTER TABLE etl_checkpoint ADD COLUMN phase TEXT NOT NULL DEFAULT 'idle'",
         ],
     },
+    Migration { version: 3, name: "quarantine", statements: &[QUARANTINE] },
 ];
 
 /// Where each pipeline's stream stands; compare-and-set on `sequence` and `run_id`.
@@ -69,6 +70,21 @@ CREATE TABLE IF NOT EXISTS etl_run (
   error_code       TEXT,
   UNIQUE (name, run_id)
 )";
+
+/// Rows that were put aside, one entry for each key.
+const QUARANTINE: &str = "\
+CREATE TABLE etl_quarantine (
+  name        TEXT NOT NULL,
+  key_json    TEXT NOT NULL,
+  column_name TEXT,
+  reason      TEXT NOT NULL,
+  error_code  TEXT,
+  run_id      TEXT NOT NULL,
+  first_seen  TEXT NOT NULL,
+  last_seen   TEXT NOT NULL,
+  attempts    INTEGER NOT NULL,
+  PRIMARY KEY (name, key_json)
+) WITHOUT ROWID";
 
 /// What an empty file is given, in order.
 #[must_use]

@@ -63,6 +63,11 @@ impl SinkFixture for Fixture {
         );
         self.query(sql).await?.iter().map(|row| ledger_row(row).map_err(failed)).collect()
     }
+
+    async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+        let (database, section) = (self.database.clone(), self.section.clone());
+        Ok(Box::new(Self { database, section, spec }))
+    }
 }
 
 /// The text of a `timestamptz` as the suites write it.

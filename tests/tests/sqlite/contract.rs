@@ -19,7 +19,7 @@ use sqlx::{AssertSqlSafe, Executor, Row as _};
 use super::File;
 
 struct Target {
-    file: File,
+    file: Arc<File>,
     spec: TargetSpec,
 }
 
@@ -60,6 +60,10 @@ impl SinkFixture for Target {
             .await;
         rows.map_err(failed)?.iter().map(|row| ledger_row(row).map_err(failed)).collect()
     }
+
+    async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+        Ok(Box::new(Self { file: Arc::clone(&self.file), spec }))
+    }
 }
 
 fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
@@ -82,7 +86,7 @@ fn ledger_row(row: &SqliteRow) -> Result<LedgerRow, sqlx::Error> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sink_keeps_its_contract() {
     sink_contract(async |spec| {
-        Ok(Box::new(Target { file: File::new(), spec }) as Box<dyn SinkFixture>)
+        Ok(Box::new(Target { file: Arc::new(File::new()), spec }) as Box<dyn SinkFixture>)
     })
     .await;
 }

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 
 use super::{Faults, Method};
-use crate::batch::Batch;
+use crate::batch::{Batch, Changes};
 use crate::error::Result;
+use crate::quarantine::Rejected;
 use crate::schema::StreamSchema;
 use crate::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
 
@@ -35,6 +36,14 @@ impl Sink for FaultySink {
 
     async fn commit(&mut self, batch: &Batch, fence: &Fence) -> Result<Counts> {
         self.faults.around(Method::Commit, self.inner.commit(batch, fence)).await
+    }
+
+    async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
+        self.faults.around(Method::Probe, self.inner.probe(changes, fence)).await
+    }
+
+    async fn quarantined(&mut self) -> Result<Vec<Rejected>> {
+        self.faults.around(Method::Quarantined, self.inner.quarantined()).await
     }
 
     fn replaces(&self) -> bool {

@@ -6,6 +6,7 @@ use super::{MemoryAdmin, MemorySink};
 use crate::connector::Finding;
 use crate::error::Result;
 use crate::ledger::Ledger;
+use crate::quarantine::Entry;
 use crate::schema::StreamSchema;
 use crate::sink::{Checkpoint, Prepared, Sink, SinkAdmin, StateChange, Statement};
 use crate::testing::memory_target::{MarkDefect, MemoryTarget};
@@ -31,6 +32,10 @@ impl SinkFixture for Fixture {
 
     async fn ledger(&self) -> Result<Vec<LedgerRow>> {
         Ok(self.0.ledger())
+    }
+
+    async fn beside(&self, _: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+        Ok(Box::new(Self(self.0.beside())))
     }
 }
 
@@ -80,6 +85,9 @@ async fn contract_with(defect: super::SinkDefect) {
         }
         async fn ledger(&self) -> Result<Vec<LedgerRow>> {
             self.0.ledger().await
+        }
+        async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+            self.0.beside(spec).await
         }
     }
 
@@ -162,6 +170,36 @@ async fn the_contract_catches_an_apply_that_does_not_compare_the_phase() {
     contract_with(super::SinkDefect::NoPhase).await;
 }
 
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_commit_that_is_refused_enters_and_clears_nothing")]
+async fn the_contract_catches_a_quarantine_in_a_transaction_of_its_own() {
+    contract_with(super::SinkDefect::QuarantineApart).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_probe_changes_nothing")]
+async fn the_contract_catches_a_probe_that_commits() {
+    contract_with(super::SinkDefect::ProbeCommits).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "what_landed_or_left_is_cleared")]
+async fn the_contract_catches_an_entry_that_is_not_cleared() {
+    contract_with(super::SinkDefect::EntryStays).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "the_quarantine_of_another_stream_is_left_alone")]
+async fn the_contract_catches_the_clearing_of_another_streams_entry() {
+    contract_with(super::SinkDefect::ClearsOthers).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_row_that_is_put_aside_again_counts_and_keeps_its_first_time")]
+async fn the_contract_catches_attempts_that_are_not_counted() {
+    contract_with(super::SinkDefect::AttemptsForgotten).await;
+}
+
 /// The contract on a ledger whose figures `falsify` changes.
 async fn contract_with_figures(falsify: fn(&mut Ledger)) {
     struct False(Fixture, fn(&mut Ledger));
@@ -180,6 +218,9 @@ async fn contract_with_figures(falsify: fn(&mut Ledger)) {
         }
         async fn ledger(&self) -> Result<Vec<LedgerRow>> {
             self.0.ledger().await
+        }
+        async fn beside(&self, spec: TargetSpec) -> Result<Box<dyn SinkFixture>> {
+            self.0.beside(spec).await
         }
     }
 
@@ -207,6 +248,9 @@ async fn contract_with_figures(falsify: fn(&mut Ledger)) {
             let mut streams = self.0.streams().await?;
             streams.iter_mut().for_each(|stream| stream.last_run_micros = told);
             Ok(streams)
+        }
+        async fn quarantined(&mut self) -> Result<Vec<Entry>> {
+            self.0.quarantined().await
         }
         async fn change(&mut self, change: StateChange) -> Result<Checkpoint> {
             self.0.change(change).await

@@ -16,6 +16,7 @@ const ABANDONED: &str = "abandoned";
 pub(super) struct RunRow {
     pub(super) row: LedgerRow,
     pub(super) reread: u64,
+    pub(super) quarantined: u64,
     started: Instant,
     pub(super) finished: Option<Instant>,
 }
@@ -23,11 +24,12 @@ pub(super) struct RunRow {
 impl MemoryTarget {
     /// What [`SinkAdmin::ledger`](crate::sink::SinkAdmin::ledger) reads.
     pub(in crate::testing) fn figures(&self) -> Option<Ledger> {
+        let quarantined = u64::try_from(self.quarantined().len()).unwrap_or(u64::MAX);
         let state = self.state();
         state.schema.as_ref()?;
         let now = Instant::now();
         let micros = |at: Instant| self.micros(at);
-        let worked = || state.ledger.iter().rev().filter(|run| run.row.outcome != "skipped");
+        let worked = || state.ledger.iter().rev().filter(|run| run.is_of_a_sweep());
         let success = state.ledger.iter().rposition(|run| run.row.outcome == "success");
         let last = success.map(|index| &state.ledger[index]);
         let since = success.map_or(0, |index| index + 1);
@@ -44,7 +46,7 @@ impl MemoryTarget {
             lease_held: state.checkpoint.lease_until.is_some_and(|until| until > now),
             runs,
             rows,
-            quarantined: 0,
+            quarantined,
             failures_since_success: u64::try_from(failures.count()).unwrap_or(u64::MAX),
         })
     }
@@ -89,6 +91,7 @@ impl State {
                 "skipped" => runs.skipped += 1,
                 "fenced" => runs.fenced += 1,
                 "failed" => runs.failed += 1,
+                "replayed" => runs.replayed += 1,
                 ABANDONED => runs.abandoned += 1,
                 _ => {}
             }
@@ -97,6 +100,7 @@ impl State {
             rows.deleted += run.row.deleted;
             rows.unchanged += run.row.unchanged;
             rows.reread += run.reread;
+            rows.quarantined += run.quarantined;
         }
         (runs, rows)
     }
@@ -114,7 +118,12 @@ impl RunRow {
             horizon_micros: None,
             error_class: None,
         };
-        Self { row, reread: 0, started: Instant::now(), finished: None }
+        Self { row, reread: 0, quarantined: 0, started: Instant::now(), finished: None }
+    }
+
+    /// Whether it did not skip, nor try again what had been put aside.
+    fn is_of_a_sweep(&self) -> bool {
+        !matches!(self.row.outcome.as_str(), "skipped" | "replayed")
     }
 
     fn is_failure(&self) -> bool {

@@ -81,15 +81,15 @@ impl State {
     /// What a delete does; whether it counts.
     pub(super) fn leave(&mut self, key: Vec<Option<String>>, row: CanonicalRow, now: &str) -> bool {
         match &self.mark {
-            Some(mark) => mark.mark(&mut self.upserted, key, row, now),
-            None => self.upserted.remove(&key).is_some(),
+            Some(mark) => mark.mark(&mut self.tables.upserted, key, row, now),
+            None => self.tables.upserted.remove(&key).is_some(),
         }
     }
 
     /// A row as the table is to have it.
     pub(super) fn as_stored(&self, key: &Vec<Option<String>>, row: CanonicalRow) -> CanonicalRow {
         match &self.mark {
-            Some(mark) => mark.unmarked(row, self.upserted.get(key)),
+            Some(mark) => mark.unmarked(row, self.tables.upserted.get(key)),
             None => row,
         }
     }

@@ -1,5 +1,6 @@
 //! Whether the target's table takes a row.
 
+use super::Constraints;
 use crate::error::{Error, Result};
 use crate::schema::{StreamSchema, meta, meta_number};
 use crate::testing::row::CanonicalRow;
@@ -9,14 +10,24 @@ pub(super) fn key(schema: &StreamSchema, row: &CanonicalRow) -> Vec<Option<Strin
     schema.key.iter().map(|column| row.get(column).cloned().flatten()).collect()
 }
 
-/// Refuses a NULL where none may be, and a text that is too long.
-pub(super) fn storable(schema: &StreamSchema, row: &CanonicalRow) -> Result<()> {
+/// Refuses a NULL where none may be, a text that is too long, and what else the table refuses.
+pub(super) fn storable(
+    schema: &StreamSchema,
+    constraints: &Constraints,
+    row: &CanonicalRow,
+) -> Result<()> {
+    if constraints.refused.is_some_and(|refused| refused(row)) {
+        return Err(
+            Error::data(format!("{}: a check refuses a row", schema.name)).with_code("check")
+        );
+    }
     for field in schema.schema.fields() {
         let value = row.get(field.name()).and_then(Option::as_ref);
         let refuse = |what: String| {
             let key: Vec<_> = key(schema, row).into_iter().flatten().collect();
             let (name, column) = (&schema.name, field.name());
-            Err(Error::data(format!("{name}: column {column} of key {}: {what}", key.join(", "))))
+            let text = format!("{name}: column {column} of key {}: {what}", key.join(", "));
+            Err(Error::data(text).at_column(column))
         };
         let Some(value) = value else {
             if field.is_nullable() {

@@ -29,17 +29,17 @@ impl MemoryTarget {
             }
         }
         if defect == Some(SinkDefect::ApplyApart) {
-            self.state().upserted.clear();
+            self.state().tables.upserted.clear();
             tokio::time::sleep(work.max(Duration::from_millis(1))).await;
         }
         let mut state = self.state();
         let staged = state.stage_of(fence, defect == Some(SinkDefect::StageKept));
-        let counts = difference(&state.upserted, &staged);
+        let counts = difference(&state.tables.upserted, &staged);
         if staged.is_empty() && counts.deleted > 0 && !self.0.allow_empty {
             return Err(Error::data("the load has no row, and the target would become empty"));
         }
-        state.upserted = staged.clone();
-        state.staged = staged;
+        state.tables.upserted = staged.clone();
+        state.tables.staged = staged;
         state.checkpoint.generation = fence.generation;
         state.checkpoint.phase = Phase::Idle;
         state.advance(fence, &counts);
@@ -52,21 +52,19 @@ impl State {
     fn stage_of(&self, fence: &Fence, keep: bool) -> Keyed {
         let stored = &self.checkpoint;
         let begins = stored.generation != fence.generation || stored.phase == Phase::Idle;
-        if begins && !keep { Keyed::new() } else { self.staged.clone() }
+        if begins && !keep { Keyed::new() } else { self.tables.staged.clone() }
     }
 
     pub(super) fn load(&mut self, changes: &Changes, fence: &Fence, keep: bool) -> Result<Counts> {
         let schema = self.prepared()?.clone();
-        let rows = stored(&schema, changes)?;
-        self.staged = self.stage_of(fence, keep);
-        self.checkpoint.generation = fence.generation;
-        self.checkpoint.phase = Phase::Loading;
+        let rows = stored(&schema, &self.constraints, changes)?;
+        self.tables.staged = self.stage_of(fence, keep);
         for (index, row) in rows.into_iter().enumerate() {
             let key = key(&schema, &row);
             if changes.is_delete(index) {
-                self.staged.remove(&key);
+                self.tables.staged.remove(&key);
             } else {
-                self.staged.insert(key, row);
+                self.tables.staged.insert(key, row);
             }
         }
         Ok(Counts::default())

@@ -4,10 +4,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::quarantine::RowKey;
 use crate::sink::Phase;
 use crate::testing::case::{Check, Failure, check, check_eq};
 use crate::testing::row::Row;
 
+use super::quarantine::{key, rejected};
 use super::session::{Target, batch, expected, position};
 
 /// More steps than a commit has on any database we know.
@@ -16,6 +18,7 @@ const MOST_POLLS: usize = 400;
 pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Target) -> Check {
     let run = target.session().await?.fence.run;
     let mut committed: Vec<Row> = Vec::new();
+    let mut steps: Vec<RowKey> = Vec::new();
     let mut before = target.checkpoint().await?.position;
     let mut polls = 0;
     while polls < MOST_POLLS {
@@ -25,7 +28,9 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
         let rows = [Row::new(2 * step), Row::new(2 * step + 1)];
         let mut session = target.run(run, target.ttl() * 20).await?;
         let finished = {
-            let batch = batch(step, &rows, &[])?;
+            let mut batch = batch(step, &rows, &[])?;
+            batch.aside.put = vec![rejected(step)?];
+            batch.aside.clear = steps.last().cloned().into_iter().collect();
             dropped_after(polls, session.sink.commit(&batch, &session.fence)).await
         };
         let acknowledged = finished.transpose()?.is_some();
@@ -35,6 +40,9 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
         let reached = next.claimed.position;
         if reached == Some(position(step)?) {
             committed.extend(rows);
+            // The last one was cleared.
+            steps.pop();
+            steps.push(key(step)?);
         } else {
             check!(!acknowledged, "a commit said Ok after {polls} polls, but left no position");
             check_eq!(reached, before, "position after {polls} polls");
@@ -45,6 +53,9 @@ pub(super) async fn a_commit_dropped_anywhere_leaves_all_or_nothing(target: &Tar
             "rows of a commit dropped after {polls} polls ({})",
             target.mode().as_str()
         );
+        let lying = target.quarantined().await?.into_iter().map(|entry| entry.rejected.key);
+        let lying: Vec<_> = lying.collect();
+        check_eq!(lying, steps, "keys put aside by a commit dropped after {polls} polls");
         before = reached;
         if acknowledged {
             return Ok(());
