@@ -100,7 +100,7 @@ pub struct Summary {
     pub stream: String,
     /// This execution, as in the logs and in the ledger.
     pub run: String,
-    /// `success`, `stopped`, `skipped`, `fenced`, `failed` or `not_started`.
+    /// `success`, `replayed`, `stopped`, `skipped`, `fenced`, `failed` or `not_started`.
     pub outcome: &'static str,
     /// Rows read from the source.
     pub read: u64,

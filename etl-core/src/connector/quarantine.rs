@@ -31,7 +31,7 @@ impl StreamConfig {
             .map(|(column, special)| (format!("on_special_columns.{column}"), *special))
             .chain([("on_special".to_owned(), self.on_special)]);
         match words.find(|(_, special)| *special == OnSpecial::Quarantine) {
-            Some((place, _)) if self.max_rejected().is_none() => Err(Error::config(format!(
+            Some((place, _)) if !self.max_rejected().any() => Err(Error::config(format!(
                 "{place}: quarantine puts rows aside, and none may be: set quarantine: {{ max_rows: \
                  10 }} as well, or another number"
             ))),
@@ -69,6 +69,6 @@ mod tests {
             config(with).validate().unwrap();
         }
         assert_eq!(config(json!({ "quarantine": ten })).max_rejected(), MaxRejected::Rows(10));
-        assert!(config(json!({ "quarantine": null })).max_rejected().is_none());
+        assert!(!config(json!({ "quarantine": null })).max_rejected().any());
     }
 }

@@ -19,10 +19,13 @@ pub enum MaxRejected {
 }
 
 impl MaxRejected {
-    /// Whether no row may be put aside.
+    /// Whether any row may be put aside at all.
     #[must_use]
-    pub fn is_none(self) -> bool {
-        self == Self::Rows(0)
+    pub fn any(self) -> bool {
+        match self {
+            Self::Rows(rows) => rows > 0,
+            Self::Share(share) => share > 0.0,
+        }
     }
 
     /// Reads `0.5%`.

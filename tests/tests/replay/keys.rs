@@ -109,7 +109,12 @@ const MSSQL: &[Key] = &[
         &["sqlite"],
     ),
     one("k_day", "id date NOT NULL PRIMARY KEY", &["'2024-02-29'", "'2024-03-01'"], &["sqlite"]),
-    one("k_clock", "id time(3) NOT NULL PRIMARY KEY", &["'10:00:00.123'", "'00:00:00'"], &["postgres"]),
+    one(
+        "k_clock",
+        "id time(3) NOT NULL PRIMARY KEY",
+        &["'10:00:00.123'", "'00:00:00'"],
+        &["postgres"],
+    ),
     one("k_number", "id decimal(10,3) NOT NULL PRIMARY KEY", &["-0.005", "1200"], &["postgres"]),
     one("k_truth", "id bit NOT NULL PRIMARY KEY", &["1", "0"], &["sqlite"]),
     Key {

@@ -79,7 +79,11 @@ async fn values_without_a_form_put_their_rows_aside_and_the_others_go_on() {
         world.source.execute(silently).await;
         world.source.execute("UPDATE odd SET d = 2 WHERE id = 2").await;
         let replayed = world.replay();
-        assert_eq!((&replayed["written"], &replayed["quarantined"]), (&json!(1), &json!(4)), "{to}");
+        assert_eq!(
+            (&replayed["written"], &replayed["quarantined"]),
+            (&json!(1), &json!(4)),
+            "{to}"
+        );
         assert_eq!(world.run()["written"], 1, "{to}");
         let left: Vec<_> = world.lying().into_keys().collect();
         assert_eq!(left, ["[\"4\"]", "[\"5\"]", "[\"6\"]", "[\"7\"]"], "{to}");
@@ -100,7 +104,8 @@ async fn the_word_may_be_said_for_single_columns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_file_holds_beside_its_columns_types_is_put_aside() {
     let mut world = World::empty("sqlite", "postgres").await;
-    let mut sql = create("sqlite", "odd", "id INTEGER PRIMARY KEY, note VARCHAR(40), n INT4, d DATE_TEXT");
+    let mut sql =
+        create("sqlite", "odd", "id INTEGER PRIMARY KEY, note VARCHAR(40), n INT4, d DATE_TEXT");
     for (number, values) in (1..).zip([
         "1, 'in', 1, '2024-01-01'",
         "2, 'in', 'two', '2024-01-01'",
@@ -131,6 +136,10 @@ async fn what_a_file_holds_beside_its_columns_types_is_put_aside() {
                     UPDATE odd SET n = 3, note = 'out' WHERE id = 3;";
     world.source.execute(silently).await;
     let replayed = world.replay();
-    assert_eq!((&replayed["written"], &replayed["quarantined"]), (&json!(2), &json!(1)), "{replayed}");
+    assert_eq!(
+        (&replayed["written"], &replayed["quarantined"]),
+        (&json!(2), &json!(1)),
+        "{replayed}"
+    );
     assert_eq!(world.lying().into_keys().collect::<Vec<_>>(), ["[\"4\"]"]);
 }

@@ -99,9 +99,9 @@ pub(super) fn narrow(kind: &str, table: &str) -> String {
 pub(super) fn widen(kind: &str, table: &str) -> String {
     let name = named(kind, table);
     match kind {
-        "sqlite" => ["INSERT", "UPDATE"]
-            .map(|what| format!("DROP TRIGGER no_bad_{table}_{what};"))
-            .concat(),
+        "sqlite" => {
+            ["INSERT", "UPDATE"].map(|what| format!("DROP TRIGGER no_bad_{table}_{what};")).concat()
+        }
         _ => format!("ALTER TABLE {name} DROP CONSTRAINT no_bad_{table};"),
     }
 }
