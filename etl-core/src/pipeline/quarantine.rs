@@ -124,7 +124,9 @@ impl Progressing<'_> {
         }
         if let Some(unseen) = &mut self.unseen {
             let seen = aside.put.iter().map(|row| &row.key).chain(&aside.clear);
-            seen.for_each(|key| drop(unseen.remove(key)));
+            for key in seen {
+                unseen.remove(key);
+            }
         }
         self.lying.extend(aside.put.iter().map(|row| row.key.clone()));
     }

@@ -95,7 +95,7 @@ impl MemoryTarget {
         self.0.mode
     }
 
-    pub(super) fn network(&self) -> &Network {
+    pub(crate) fn network(&self) -> &Network {
         &self.0.network
     }
 

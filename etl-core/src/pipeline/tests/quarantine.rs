@@ -12,11 +12,10 @@ use crate::error::Class;
 use crate::pipeline::Finished;
 use crate::quarantine::Entry;
 use crate::sink::Outcome;
-use crate::testing::Row;
+use crate::testing::{CanonicalRow, Row};
 use crate::testing::fault::{Fault, Faults, Method, When};
 use crate::testing::memory_target::Constraints;
 use crate::testing::network::Conditions;
-use crate::testing::row::CanonicalRow;
 use crate::testing::source_contract::Change;
 
 /// A status that the target refuses.
