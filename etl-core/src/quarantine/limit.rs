@@ -32,8 +32,9 @@ impl MaxRejected {
     fn percent(text: &str) -> Option<Self> {
         let number = text.strip_suffix('%')?.trim_end();
         let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-        let percent = number.parse::<f64>().ok().filter(|_| plain)?;
-        (percent > 0.0 && percent <= 100.0).then(|| Self::Share(percent / 100.0))
+        // Divided by a hundred it would be another binary fraction than the one that is meant.
+        let share = format!("{number}e-2").parse::<f64>().ok().filter(|_| plain)?;
+        (share > 0.0 && share <= 1.0).then_some(Self::Share(share))
     }
 }
 
