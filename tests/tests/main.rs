@@ -16,6 +16,7 @@ mod names; // names that SQL stumbles over: 64 of them, and 30 in one table, the
 mod orders; // the main job, whole: real programs, Postgres, SQL Server
 mod postgres; // the Postgres source: contract, late commits, types, refusals, drift
 mod postgres_target; // Postgres as a target
+mod quarantine; // rows that a target refuses: put aside, counted, cleared; all others land
 mod replace; // targets that are replaced as a whole, on every pair
 mod replay; // rows put aside, from the command line: shown, tried again, landed
 mod security; // TLS, secrets, forged lines: what somebody who means harm gets

@@ -11,6 +11,7 @@ use etl_core::connector::Stream;
 use etl_core::predicate::Predicate;
 use etl_core::schema::{StreamSchema, meta};
 use etl_core::{Definition, StreamConfig};
+use etl_sinks::mssql::aside;
 use etl_sinks::mssql::replace::Replace;
 use etl_sinks::mssql::statements::{self, Statements};
 use etl_sources::mssql::Plan;
@@ -197,6 +198,7 @@ fn source_statements() -> BTreeMap<String, String> {
         all.insert(format!("source.{name}"), query::sweep(&plan, &table, &bounds).unwrap() + ";");
     }
     all.insert("source.trial".to_owned(), query::trial(&plan, &table).unwrap());
+    all.insert("source.by_key".to_owned(), query::by_key(&plan, &table, 2).unwrap() + ";");
     all
 }
 
@@ -213,6 +215,10 @@ fn all_statements() -> BTreeMap<String, String> {
         ("renew", statements::renew("etl")),
         ("finish", statements::finish("etl")),
         ("change_state", statements::change("etl")),
+        ("entries", aside::entries("etl")),
+        ("aside.create", Ok(aside::create())),
+        ("aside.truncate", Ok(aside::truncate())),
+        ("aside.fill", Ok(aside::fill(2))),
     ] {
         all.insert(name.to_owned(), sql.unwrap());
     }
@@ -224,20 +230,24 @@ fn all_statements() -> BTreeMap<String, String> {
         let stage = target.stage("etl").unwrap();
         if let Some(stage) = &stage {
             let sent = Replace::new("etl", &target, stage).unwrap();
-            all.insert(format!("{name}.load"), sent.load);
-            all.insert(format!("{name}.load_position"), sent.load_position);
+            all.insert(format!("{name}.load"), sent.load.commit(""));
+            all.insert(format!("{name}.load_position"), sent.load_position.commit(""));
+            all.insert(format!("{name}.load_probe"), sent.load.probe());
             all.insert(format!("{name}.apply"), sent.apply);
         }
         let sent = Statements::new("etl", stage.as_ref().unwrap_or(&target)).unwrap();
         all.insert(format!("{name}.stage"), sent.create_stage);
-        all.insert(format!("{name}.commit"), sent.commit);
+        all.insert(format!("{name}.commit"), sent.commit.commit(""));
+        all.insert(format!("{name}.probe"), sent.commit.probe());
         if let Some(column) = target.columns.iter().find(|column| !column.key) {
             let fill = bulk::fill_statement(statements::STAGE, &target, column);
             all.insert(format!("{name}.fill_stage"), fill);
         }
         all.insert(format!("{name}.trial"), statements::trial(&target).unwrap());
         all.insert("truncate_stage".to_owned(), sent.truncate_stage);
-        all.insert("commit_position".to_owned(), sent.commit_position);
+        all.insert("commit_position".to_owned(), sent.commit_position.commit(""));
+        let beside = aside::commit("etl").unwrap();
+        all.insert("commit_aside".to_owned(), sent.commit_position.commit(&beside));
         for (index, step) in plan::statements("etl", &target).unwrap().into_iter().enumerate() {
             all.insert(format!("{name}.prepare.{index:02}"), step.text);
         }
@@ -302,6 +312,6 @@ fn a_deleted_clause_is_seen() {
     let sent = Statements::new("etl", &targets()["upsert"]).unwrap();
     for clause in ["[sequence] = @sequence", "[run_id] = @run_id", "sp_getapplock", "XACT_ABORT ON"]
     {
-        assert!(sent.commit.contains(clause), "{clause}");
+        assert!(sent.commit.commit("").contains(clause), "{clause}");
     }
 }

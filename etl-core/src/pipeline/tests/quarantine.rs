@@ -12,11 +12,11 @@ use crate::error::Class;
 use crate::pipeline::Finished;
 use crate::quarantine::Entry;
 use crate::sink::Outcome;
-use crate::testing::{CanonicalRow, Row};
 use crate::testing::fault::{Fault, Faults, Method, When};
 use crate::testing::memory_target::Constraints;
 use crate::testing::network::Conditions;
 use crate::testing::source_contract::Change;
+use crate::testing::{CanonicalRow, Row};
 
 /// A status that the target refuses.
 const POISON: &str = "poison";
@@ -28,13 +28,14 @@ fn poisoned(row: &CanonicalRow) -> bool {
 impl World {
     /// Rows `1..=count` in one batch, of which `bad` cannot be stored.
     async fn with_poison(count: i64, bad: &BTreeSet<i64>, faults: Faults) -> Self {
-        let mut world = Self::of(Mode::Upsert, count, faults).await;
+        let mut world = Self::of(Mode::Upsert, 0, faults).await;
         world.target =
             world.target.constrained(Constraints { refused: Some(poisoned), unique: None });
         world.options.limits.rows = 10_000;
         world.options.max_rejected = MaxRejected::Rows(10_000);
-        let poison = bad.iter().map(|id| Change::Update(Row::new(*id).status(POISON)));
-        world.write(&poison.collect::<Vec<_>>()).await;
+        let status = |id| if bad.contains(&id) { POISON } else { "confirmed" };
+        let rows = (1..=count).map(|id| Change::Insert(Row::new(id).status(status(id))));
+        world.write(&rows.collect::<Vec<_>>()).await;
         world
     }
 
