@@ -1,8 +1,7 @@
 //! Single rows by their keys, for what was put aside.
 //!
-//! With snapshots the rows of all keys are of one. Without, each statement sees a moment of its own.
-//! That makes no difference: a row counts only if its cursor is below what sweeps have passed for
-//! good, and such a row has not changed since they passed it.
+//! Each statement sees a moment of its own. That makes no difference: a row counts only if its cursor
+//! is below what sweeps have passed for good, and such a row has not changed since they passed it.
 
 use std::sync::Arc;
 
@@ -11,14 +10,14 @@ use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_core::quarantine::Sought;
 use etl_core::{Found, RowKey};
-use etl_sql::mssql::read::catalog::{Database, Reading, Table};
+use etl_sql::mssql::read::catalog::{Database, Table};
 use etl_sql::mssql::read::types::Mapped;
 use etl_sql::mssql::read::{Mark, Record, Rows};
 
 use super::plan::Plan;
 use super::position::Place;
 use super::source::MssqlSource;
-use super::{check, query};
+use super::{check, query, sweep};
 
 const DOING: &str = "looking rows up by their keys";
 
@@ -44,22 +43,17 @@ pub(super) async fn rows(
     place.fits(plan.kind, plan.key.len())?;
     let sought = Sought::new(keys, &plan.schema, &plan.key_names(), plan.exit.is_told())?;
     let mut read = Read::new(Arc::clone(&plan), stream, place.passed());
-    if plan.reading == Reading::Snapshot {
-        let begin = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;\nBEGIN TRANSACTION;";
-        connection.batch(begin, DOING).await?;
-    }
     for texts in sought.texts().chunks((PARAMETERS / plan.key.len().max(1)).max(1)) {
         let texts = key_texts(&plan, texts)?;
         let keys = texts.len() / plan.key.len().max(1);
         let select = query::by_key(&plan, &source.table, keys)?;
         tracing::debug!(stream = stream.name, sql = select, "looking up");
-        let mut rows = connection.fetch_with(&select, &texts, DOING).await?;
+        let settings = sweep::settings(plan.reading);
+        let mut rows = connection.fetch_with(settings, &select, &texts, DOING).await?;
         while let Some(record) = rows.next().await? {
             read.push(&record)?;
         }
     }
-    // Closed, it rolls back a transaction that only read.
-    drop(connection);
     read.found(&sought)
 }
 

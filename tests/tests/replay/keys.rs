@@ -7,7 +7,7 @@ use super::world::{BAD, World, create, insert, named, narrow, widen};
 /// A table with a key, and targets that can have it.
 struct Key {
     table: &'static str,
-    /// Its columns' definitions, the key among them.
+    /// Its columns' definitions; behind a `|` what comes after all columns.
     columns: &'static str,
     /// The key's columns, in the key's order.
     key: &'static [&'static str],
@@ -60,7 +60,7 @@ const POSTGRES: &[Key] = &[
     one("k_truth", "id boolean PRIMARY KEY", &["true", "false"], ALL),
     Key {
         table: "k_two",
-        columns: "b varchar(20), a integer, PRIMARY KEY (a, b)",
+        columns: "b varchar(20), a integer|, PRIMARY KEY (a, b)",
         key: &["a", "b"],
         values: &["'1', 2", "'2', 1", "'[\"', 2"],
         selected: &["b", "a"],
@@ -119,7 +119,7 @@ const MSSQL: &[Key] = &[
     one("k_truth", "id bit NOT NULL PRIMARY KEY", &["1", "0"], &["sqlite"]),
     Key {
         table: "k_two",
-        columns: "b nvarchar(20) NOT NULL, a int NOT NULL, PRIMARY KEY (a, b)",
+        columns: "b nvarchar(20) NOT NULL, a int NOT NULL|, PRIMARY KEY (a, b)",
         key: &["a", "b"],
         values: &["N'1', 2", "N'2', 1"],
         selected: &["b", "a"],
@@ -149,7 +149,7 @@ const SQLITE: &[Key] = &[
     one("k_truth", "id BOOLEAN PRIMARY KEY NOT NULL", &["1", "0"], ALL),
     Key {
         table: "k_two",
-        columns: "b VARCHAR(20) NOT NULL, a DECIMAL_TEXT(5,2) NOT NULL, PRIMARY KEY (a, b)",
+        columns: "b VARCHAR(20) NOT NULL, a DECIMAL_TEXT(5,2) NOT NULL|, PRIMARY KEY (a, b)",
         key: &["a", "b"],
         values: &["'1', '2'", "'2', '1.50'"],
         selected: &["b", "a"],
@@ -179,7 +179,8 @@ async fn found_again(from: &str, to: &str, keys: &[Key]) {
     let keys: Vec<_> = keys.iter().filter(|key| key.targets.contains(&to)).collect();
     let text = if from == "mssql" { "nvarchar(40)" } else { "varchar(40)" };
     for key in &keys {
-        let mut sql = create(from, key.table, &format!("{}, note {text}", key.columns));
+        let (columns, behind) = key.columns.split_once('|').unwrap_or((key.columns, ""));
+        let mut sql = create(from, key.table, &format!("{columns}, note {text}"), behind);
         let columns = format!("{}, note", key.selected.join(", "));
         for (number, values) in (1..).zip(key.values) {
             let note = if number == 1 { BAD } else { "good" };

@@ -14,9 +14,9 @@ const ROWS: u64 = 1_300;
 /// replay brings them. Appended to a table without a key, a row that came twice is there twice.
 async fn mended() -> World {
     let mut world = World::empty("postgres", "postgres").await;
-    let sql = create("postgres", "things", "id bigint PRIMARY KEY, note varchar(40), d real");
+    let sql = create("postgres", "things", "id bigint PRIMARY KEY, note varchar(40), d real", "");
     let rows = format!(
-        "INSERT INTO things SELECT g, 'note ' || g, CASE WHEN g > {ROWS} THEN 1 ELSE 'NaN' END,
+        "INSERT INTO things SELECT g, 'note ' || g, CASE WHEN g > {ROWS} THEN 1 ELSE 'NaN'::real END,
            timestamptz '2024-06-01Z' + g * interval '1 second' FROM generate_series(1, {ROWS} + 2) g;"
     );
     world.source.execute(&(sql + &rows)).await;

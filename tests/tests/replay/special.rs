@@ -25,7 +25,7 @@ async fn odd(to: &str, config: Value) -> World {
     let mut world = World::empty("postgres", to).await;
     let columns = "id bigint PRIMARY KEY, note varchar(40), d double precision, day date, \
                    at timestamp, t time, n numeric";
-    let mut sql = create("postgres", "odd", columns);
+    let mut sql = create("postgres", "odd", columns, "");
     for (number, values) in (1..).zip(ROWS) {
         sql += &insert("postgres", "odd", COLUMNS, values, number);
     }
@@ -104,8 +104,12 @@ async fn the_word_may_be_said_for_single_columns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_file_holds_beside_its_columns_types_is_put_aside() {
     let mut world = World::empty("sqlite", "postgres").await;
-    let mut sql =
-        create("sqlite", "odd", "id INTEGER PRIMARY KEY, note VARCHAR(40), n INT4, d DATE_TEXT");
+    let mut sql = create(
+        "sqlite",
+        "odd",
+        "id INTEGER PRIMARY KEY, note VARCHAR(40), n INT4, d DATE_TEXT",
+        "",
+    );
     for (number, values) in (1..).zip([
         "1, 'in', 1, '2024-01-01'",
         "2, 'in', 'two', '2024-01-01'",

@@ -31,16 +31,16 @@ pub(super) fn named(kind: &str, table: &str) -> String {
     }
 }
 
-/// A table with a cursor that the database sets; `columns` come before it.
-pub(super) fn create(kind: &str, table: &str, columns: &str) -> String {
+/// A table with a cursor that the database sets; `columns` come before it, constraints `behind` it.
+pub(super) fn create(kind: &str, table: &str, columns: &str, behind: &str) -> String {
     let name = named(kind, table);
     match kind {
         "mssql" => format!(
-            "CREATE TABLE {name} ({columns}, rv rowversion NOT NULL);
+            "CREATE TABLE {name} ({columns}, rv rowversion NOT NULL{behind});
              CREATE UNIQUE INDEX ix_rv_{table} ON {name} (rv);"
         ),
         "postgres" => format!(
-            "CREATE TABLE {name} ({columns}, updated_at timestamptz NOT NULL DEFAULT now());
+            "CREATE TABLE {name} ({columns}, updated_at timestamptz NOT NULL DEFAULT now(){behind});
              CREATE INDEX ON {name} (updated_at);
              CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS
                $$ BEGIN NEW.updated_at := now(); RETURN NEW; END $$;
@@ -48,7 +48,7 @@ pub(super) fn create(kind: &str, table: &str, columns: &str) -> String {
         ),
         _ => format!(
             "CREATE TABLE {table} ({columns}, updated_at TIMESTAMPTZ_TEXT NOT NULL
-               DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')));
+               DEFAULT (strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')){behind});
              CREATE INDEX {table}_updated_at ON {table} (updated_at);
              CREATE TRIGGER {table}_touched AFTER UPDATE ON {table} FOR EACH ROW BEGIN
                UPDATE {table} SET updated_at = strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')
@@ -146,7 +146,7 @@ impl World {
             "postgres" => ("bigint PRIMARY KEY", "varchar(40)"),
             _ => ("INTEGER PRIMARY KEY", "VARCHAR(40)"),
         };
-        let mut sql = create(from, "things", &format!("id {id}, note {note}"));
+        let mut sql = create(from, "things", &format!("id {id}, note {note}"), "");
         for number in 1..=20 {
             let note = if [5, 12, 17].contains(&number) { BAD } else { "good" };
             let values = format!("{number}, '{note}'");
@@ -215,10 +215,14 @@ impl World {
             _ => "text",
         };
         let name = named(side.kind(), table);
-        let sql = format!("SELECT CAST(id AS {cast}), note FROM {name} WHERE {filter} ORDER BY id");
+        let sql = format!("SELECT CAST(id AS {cast}), note FROM {name} WHERE {filter}");
         let rows = side.cells(&sql).await.into_iter();
-        rows.map(|row| (row[0].as_deref().unwrap().parse().unwrap(), row[1].clone().unwrap()))
-            .collect()
+        let read = |row: Vec<Option<String>>| {
+            (row[0].as_deref().unwrap().parse().unwrap(), row[1].clone().unwrap())
+        };
+        let mut rows: Vec<(i64, String)> = rows.map(read).collect();
+        rows.sort();
+        rows
     }
 
     /// Both sides of `things` are equal.

@@ -52,13 +52,15 @@ impl Connection {
     /// Classed by the server's number.
     pub async fn fetch_with(
         &mut self,
+        settings: &str,
         select: &str,
         parameters: &[String],
         doing: &str,
     ) -> Result<Fetch<'_>> {
         let limit = self.limit();
         let parameters: Vec<_> = parameters.iter().map(|text| text as &dyn ToSql).collect();
-        let sent = self.client.query(counted(select), &parameters);
+        let sql = counted(&format!("{settings}{select}"));
+        let sent = self.client.query(sql, &parameters);
         Fetch::new(timeout(limit, Box::pin(sent)).await, doing, limit)
     }
 }
