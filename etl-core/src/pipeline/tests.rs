@@ -4,6 +4,7 @@ mod lease;
 mod outcome;
 mod quarantine;
 mod read_ahead;
+mod replay;
 mod retry;
 mod stop;
 
