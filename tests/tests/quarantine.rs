@@ -95,7 +95,10 @@ impl World {
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_rows_are_put_aside_and_all_others_land() {
     for to in TARGETS {
-        for (count, bad) in [(2_000, 1), (2_000, 100), (300, 150)] {
+        // Each probe of a few thousand rows takes the server's double long.
+        let many = if *to == "mssql" { 500 } else { 2_000 };
+        for (count, bad) in [(2_000, 1), (many, many / 20), (200, 100)] {
+            let bad = usize::try_from(bad).unwrap();
             let world = World::new(to, count, bad).await;
             let what = format!("{to}: {bad} of {count}");
             let started = std::time::Instant::now();
@@ -175,6 +178,8 @@ async fn rows_that_only_together_are_bad_are_kept_apart() {
             })
             .await;
         let (one, other) = (FIRST + 3, FIRST + 91);
+        // To some collations of SQL Server such a name is equal to an empty one.
+        world.source.execute("UPDATE orders SET name = 'trucks' WHERE id = 1003").await;
         let same = format!("UPDATE orders SET name = 'same' WHERE id IN ({one}, {other})");
         world.source.execute(&same).await;
         world.succeeds().await;

@@ -58,14 +58,14 @@ pub struct Stats {
     pub killed: u64,
     /// Runs that stood still for a while, as a paused container does.
     pub paused: u64,
-    /// Runs that tried again what had been put aside.
-    pub replayed: u64,
     /// Changes by operators.
     pub changes: u64,
     /// Committed transactions of writers.
     pub transactions: u64,
     /// Rows inserted, updated or deleted in the target.
     pub applied: u64,
+    /// Rows that were put aside, as often as they were.
+    pub put_aside: u64,
 }
 
 /// Something that must never happen, and the seed with which it happens again.
@@ -166,6 +166,9 @@ impl World {
             };
             target = target.marking(mark, defect);
         }
+        if let Some(poison) = plan.poison {
+            target = target.constrained(poison.constraints());
+        }
         let faults = plan.faults();
         let tally = Tally::default();
         let world = Self { plan, defect, table, target, faults, tally };
@@ -237,7 +240,7 @@ impl World {
             Outcome::Skipped => stats.skipped += 1,
             Outcome::Fenced => stats.fenced += 1,
             Outcome::Failed => stats.failed += 1,
-            Outcome::Replayed => stats.replayed += 1,
+            Outcome::Replayed => {}
         });
         let reports = self.tally.reports.lock();
         reports.unwrap_or_else(PoisonError::into_inner).push(finished.report.clone());
@@ -248,7 +251,8 @@ impl World {
     }
 
     /// The sequence never goes back, and a reader never sees a target that is half replaced: no
-    /// row is deleted at the source of a world without a filter, so there the target never shrinks.
+    /// row is deleted at the source of a world without a filter, so there the target never shrinks,
+    /// unless it refuses rows.
     fn watch(&self) -> Result<(), String> {
         let Some(checkpoint) = self.target.checkpoint().map_err(internal)? else {
             return Err("the checkpoint is gone".to_owned());
@@ -259,7 +263,8 @@ impl World {
         }
         let rows = self.target.rows().len();
         let most = self.tally.rows.fetch_max(rows, Ordering::Relaxed);
-        if rows < most && self.plan.mode == Mode::Replace && self.plan.filter.is_none() {
+        let shrinks = self.plan.filter.is_some() || self.plan.poison.is_some();
+        if rows < most && self.plan.mode == Mode::Replace && !shrinks {
             return Err(format!("a reader saw {rows} rows after {most}"));
         }
         Ok(())

@@ -3,9 +3,9 @@ IF OBJECT_ID(N'[etl].[checkpoint]') IS NULL RETURN;
 SELECT TOP (1) @since = [started_at], @success = [finished_at], @horizon = [source_horizon] FROM [etl].[run]
  WHERE [pipeline] = @pipeline AND [outcome] = N'success' ORDER BY [started_at] DESC;
 SELECT TOP (1) @started = [started_at] FROM [etl].[run]
- WHERE [pipeline] = @pipeline AND [outcome] <> N'skipped' ORDER BY [started_at] DESC;
+ WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'replayed') ORDER BY [started_at] DESC;
 SELECT TOP (1) @duration = DATEDIFF_BIG(microsecond, [started_at], [finished_at]) FROM [etl].[run]
- WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'running', N'abandoned') AND [finished_at] IS NOT NULL ORDER BY [started_at] DESC;
+ WHERE [pipeline] = @pipeline AND [outcome] NOT IN (N'skipped', N'replayed', N'running', N'abandoned') AND [finished_at] IS NOT NULL ORDER BY [started_at] DESC;
 SELECT DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), @now) AS [now], DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), @success) AS [success], DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), @horizon) AS [horizon],
        DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), @started) AS [started], @duration AS [duration], DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), c.[updated_at]) AS [changed],
        CASE WHEN c.[lease_until] >= @now THEN 1 ELSE 0 END AS [lease_held], r.*,
@@ -17,6 +17,7 @@ SELECT DATEDIFF_BIG(microsecond, CONVERT(datetime2(6), N'1970-01-01', 126), @now
                COALESCE(SUM(CASE WHEN [outcome] = N'fenced' THEN 1 ELSE 0 END), 0) AS [runs_fenced],
                COALESCE(SUM(CASE WHEN [outcome] = N'failed' THEN 1 ELSE 0 END), 0) AS [runs_failed],
                COALESCE(SUM(CASE WHEN [outcome] = N'abandoned' THEN 1 ELSE 0 END), 0) AS [runs_abandoned],
+               COALESCE(SUM(CASE WHEN [outcome] = N'replayed' THEN 1 ELSE 0 END), 0) AS [runs_replayed],
                COALESCE(SUM([rows_read]), 0) AS [rows_read],
                COALESCE(SUM([rows_written]), 0) AS [rows_written],
                COALESCE(SUM([rows_deleted]), 0) AS [rows_deleted],

@@ -155,6 +155,9 @@ async fn a_share_counts_what_this_run_has_read_and_put_aside() {
     world.options.max_rejected = MaxRejected::Share(0.099);
     assert_eq!(world.run().await.report.outcome, Outcome::Success, "4 of 40, 3.96 rounded up");
     assert_eq!(world.aside(), bad);
+    let mut world = World::with_poison(100, &spread(8, 100), Faults::new(0)).await;
+    world.options.max_rejected = MaxRejected::Share(0.07);
+    assert!(error(&world.run().await).contains("8 of 100 rows read"), "7 of 100 may");
     let mut world = World::with_poison(40, &bad, Faults::new(0)).await;
     world.options.max_rejected = MaxRejected::Share(0.07);
     assert!(error(&world.run().await).contains("4 of 40 rows read"));

@@ -8,8 +8,11 @@ use crate::batch::BatchLimits;
 use crate::connector::{Mode, Stream};
 use crate::error::{Class, Error, Result};
 use crate::pipeline::PipelineOptions;
+use crate::quarantine::MaxRejected;
 use crate::retry::RetryPolicy;
+use crate::testing::CanonicalRow;
 use crate::testing::fault::{Fault, Faults, Method, When};
+use crate::testing::memory_target::Constraints;
 use crate::testing::network::Conditions;
 
 /// The dice that fall once per world.
@@ -26,8 +29,31 @@ pub(super) struct Plan {
     lease: Duration,
     /// Whether rows that leave are marked.
     pub(super) marks: bool,
+    /// What the target refuses; rows may then be put aside.
+    pub(super) poison: Option<Poison>,
     /// Scales every chance of a fault: some worlds are quiet.
     trouble: f64,
+}
+
+/// What a target refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Poison {
+    /// Rows with some amounts.
+    Rows,
+    /// And rows of one transaction beside one another: their times are the same.
+    RowsAndPairs,
+}
+
+impl Poison {
+    pub(super) fn constraints(self) -> Constraints {
+        let pairs = self == Self::RowsAndPairs;
+        Constraints { refused: Some(is_poison), unique: pairs.then_some("updated_at") }
+    }
+}
+
+/// Whether the target refuses a row for what it is.
+pub(super) fn is_poison(row: &CanonicalRow) -> bool {
+    row["amount"].as_ref().is_some_and(|amount| amount.ends_with('3'))
 }
 
 /// The only filter of these worlds.
@@ -57,8 +83,13 @@ impl Plan {
             },
             lease: Duration::from_secs(random.u64(3..=8)),
             trouble,
-            // The last dice: the others fall as they did before there was this one.
+            // The last dice: the others fall as they did before there were these.
             marks: random.bool() && mode == Mode::Upsert,
+            poison: match random.u8(0..4) {
+                0 | 1 => None,
+                2 => Some(Poison::Rows),
+                _ => Some(Poison::RowsAndPairs),
+            },
         }
     }
 
@@ -77,6 +108,9 @@ impl Plan {
         Faults::new(self.seed)
             .with(Method::Commit, chance(2.0), Fault::Refuse(Class::Capacity))
             .with(Method::Commit, chance(2.0), Fault::LoseAnswer)
+            .with(Method::Probe, chance(1.0), Fault::Refuse(Class::Transient))
+            .with(Method::Probe, chance(1.0), Fault::LoseAnswer)
+            .with(Method::Quarantined, chance(2.0), Fault::Refuse(Class::Transient))
             .with(Method::Apply, chance(5.0), Fault::Refuse(Class::Transient))
             .with(Method::Apply, chance(10.0), Fault::LoseAnswer)
             .with(Method::Read, chance(3.0), Fault::Refuse(Class::Transient))
@@ -109,6 +143,7 @@ impl Plan {
             limits: BatchLimits { rows: random.usize(1..=6), bytes: 1 << 20 },
             deadline,
             lease_ttl: self.lease,
+            max_rejected: self.poison.map_or(MaxRejected::default(), |_| MaxRejected::Rows(1_000)),
             retry: RetryPolicy {
                 base: Duration::from_millis(200),
                 cap: Duration::from_secs(2),

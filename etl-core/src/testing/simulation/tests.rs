@@ -37,6 +37,7 @@ fn whatever_happens_every_row_arrives_once() {
         sum(|s| s.changes),
         sum(|s| s.transactions),
         sum(|s| s.applied),
+        sum(|s| s.put_aside),
     ];
     println!("{sums:?}");
     assert!(
@@ -134,4 +135,14 @@ fn a_target_that_is_replaced_in_two_transactions_is_found() {
 #[test]
 fn an_interrupted_load_without_a_second_sweep_is_found() {
     found(Defect::Source(SourceDefect::NoSecondSweep), 300);
+}
+
+#[test]
+fn an_entry_that_stays_in_the_quarantine_is_found() {
+    found(Defect::Sink(SinkDefect::EntryStays), 100);
+}
+
+#[test]
+fn a_probe_that_is_not_rolled_back_is_found() {
+    found(Defect::Sink(SinkDefect::ProbeCommits), 300);
 }

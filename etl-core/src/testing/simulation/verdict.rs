@@ -1,10 +1,11 @@
 //! Is every row where it belongs?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::connector::Mode;
 use crate::testing::row::{CanonicalRow, Row};
 
+use super::plan::{Poison, is_poison};
 use super::{Stats, World, internal};
 
 pub(super) fn judge(world: &World) -> Result<Stats, String> {
@@ -14,7 +15,8 @@ pub(super) fn judge(world: &World) -> Result<Stats, String> {
     }
     ledger_tells_the_truth(world)?;
     let rows = world.target.ledger().iter().map(|row| row.written + row.deleted).sum();
-    Ok(Stats { applied: rows, ..world.tally.stats() })
+    let put_aside = world.target.figures().unwrap_or_default().rows.quarantined;
+    Ok(Stats { applied: rows, put_aside, ..world.tally.stats() })
 }
 
 fn passes(world: &World, row: &Row) -> bool {
@@ -27,8 +29,36 @@ fn text(rows: impl IntoIterator<Item = Row>) -> Result<Vec<CanonicalRow>, String
     crate::testing::canonical(&records).map_err(internal)
 }
 
-/// The target holds exactly what the source holds and the filter lets through. Where rows are
-/// marked when they leave, the others are marked, and each was let through once.
+/// The ids of the rows that lie in the quarantine.
+fn aside(world: &World) -> Result<BTreeSet<Option<String>>, String> {
+    let entries = world.target.quarantined().into_iter();
+    let id = |entry: crate::Entry| entry.rejected.key.parts().map(|mut parts| parts.pop());
+    entries.map(id).collect::<crate::Result<_>>().map_err(internal)
+}
+
+/// What lies in the quarantine is carried, and, where the target refuses rows only for what they
+/// are, could not be stored.
+fn quarantine_tells_the_truth(
+    world: &World,
+    aside: &BTreeSet<Option<String>>,
+    expected: &BTreeMap<Option<String>, CanonicalRow>,
+) -> Result<(), String> {
+    for id in aside {
+        let Some(row) = expected.get(id) else {
+            return Err(format!(
+                "row {id:?} lies in the quarantine, but is not (any more) carried"
+            ));
+        };
+        if world.plan.poison == Some(Poison::Rows) && !is_poison(row) {
+            return Err(format!("row {id:?} lies in the quarantine and could be stored: {row:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// The target holds exactly what the source holds and the filter lets through, but for rows that
+/// lie in the quarantine: of those it may have a former version. Where rows are marked when they
+/// leave, the others are marked, and each was let through once.
 fn equal_by_content(world: &World) -> Result<(), String> {
     let stream = world.plan.stream().map_err(internal)?;
     let (mut found, mut marked) = (Vec::new(), Vec::new());
@@ -43,13 +73,18 @@ fn equal_by_content(world: &World) -> Result<(), String> {
     let expected = by_id(text(source)?);
     let found = by_id(found);
     let ever = text(world.table.versions().into_iter().filter(|row| passes(world, row)))?;
+    let aside = aside(world)?;
+    quarantine_tells_the_truth(world, &aside, &expected)?;
     for row in marked {
-        if !ever.contains(&row) || expected.contains_key(&row["id"]) {
+        let stands = expected.contains_key(&row["id"]) && !aside.contains(&row["id"]);
+        if !ever.contains(&row) || stands {
             return Err(format!("a row is marked that did not leave: {row:?}"));
         }
     }
     for (id, row) in &expected {
         match found.get(id) {
+            None if aside.contains(id) => {}
+            Some(old) if aside.contains(id) && ever.contains(old) => {}
             None => return Err(format!("row {id:?} is lost: {row:?}")),
             Some(other) if other != row => {
                 return Err(format!("row {id:?} is {other:?}, at the source {row:?}"));
@@ -81,7 +116,8 @@ fn every_version_once(world: &World) -> Result<(), String> {
         return Err(format!("a version came {times} times: {row:?}"));
     }
     let standing = text(world.table.rows().into_values().filter(|row| passes(world, row)))?;
-    match standing.iter().find(|row| !times.contains_key(row)) {
+    let aside = aside(world)?;
+    match standing.iter().find(|row| !times.contains_key(row) && !aside.contains(&row["id"])) {
         Some(row) => Err(format!("a version is lost: {row:?}")),
         None => Ok(()),
     }
