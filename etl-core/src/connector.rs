@@ -1,6 +1,7 @@
 //! What a registry entry is, and the part of a config that every connector understands.
 
 mod filter_exit;
+mod quarantine;
 mod replace;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::sink::{Sink, SinkAdmin};
 use crate::source::Source;
 
 pub use filter_exit::{FilterExit, SoftDelete};
+pub use quarantine::Quarantine;
 
 /// A kind of source: its name in a pipeline file and how to build it.
 #[derive(Clone, Copy)]
@@ -124,6 +126,9 @@ pub struct StreamConfig {
     /// The same for single columns, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub on_special_columns: BTreeMap<String, OnSpecial>,
+    /// What may be put aside; unless told, what the file says for all streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantine: Option<Quarantine>,
     /// Others write to the target table too: take range locks when inserting.
     #[serde(default)]
     pub foreign_writers: bool,
@@ -207,6 +212,7 @@ impl StreamConfig {
             self.declared(column)?;
         }
         self.validate_exit()?;
+        self.validate_quarantine()?;
         self.validate_replace()?;
         let cursor = &self.cursor;
         if cursor.set_by == SetBy::Application && !matches!(cursor.safety, Safety::Lookback(_)) {
@@ -272,6 +278,8 @@ pub enum OnSpecial {
     /// It becomes the nearest value that the column has: the last day for infinity, the last
     /// microsecond of the day for 24:00. NaN is near to nothing, and stops the run.
     Clamp,
+    /// Its row is put aside, and the others go on.
+    Quarantine,
 }
 
 impl OnSpecial {
@@ -282,6 +290,7 @@ impl OnSpecial {
             Self::Fail => "fail",
             Self::Null => "null",
             Self::Clamp => "clamp",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -293,9 +302,11 @@ impl<'de> Deserialize<'de> for OnSpecial {
             None | Some("null") => Ok(Self::Null),
             Some("fail") => Ok(Self::Fail),
             Some("clamp") => Ok(Self::Clamp),
-            Some(other) => {
-                Err(serde::de::Error::unknown_variant(other, &["fail", "null", "clamp"]))
-            }
+            Some("quarantine") => Ok(Self::Quarantine),
+            Some(other) => Err(serde::de::Error::unknown_variant(
+                other,
+                &["fail", "null", "clamp", "quarantine"],
+            )),
         }
     }
 }

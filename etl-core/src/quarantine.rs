@@ -12,7 +12,9 @@
 //! * It holds the row's key, which is needed to read the row anew, and no other value of it.
 //! * `Pipeline::replay` reads the rows of all entries anew by a [`Lookup`](crate::Lookup).
 
-use std::fmt;
+mod limit;
+mod refused;
+mod sought;
 
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, TimeUnit};
@@ -20,6 +22,10 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use crate::error::{Error, Result};
 use crate::exact;
+
+pub use limit::MaxRejected;
+pub use refused::Refused;
+pub use sought::Sought;
 
 /// The key of a row as text: a JSON array of the key columns' values, in the key's order.
 ///
@@ -140,31 +146,5 @@ impl Aside {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.put.is_empty() && self.clear.is_empty()
-    }
-}
-
-/// How many rows may be put aside before a run fails.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum MaxRejected {
-    /// So many rows of a stream may lie in the quarantine at a time, whichever run put them there.
-    /// With 0, the default, the first row that cannot be stored stops the run.
-    Rows(u64),
-    /// The share, 0 to 1, of the rows that a run has read so far which it may put aside, rounded up
-    /// to whole rows.
-    Share(f64),
-}
-
-impl Default for MaxRejected {
-    fn default() -> Self {
-        Self::Rows(0)
-    }
-}
-
-impl fmt::Display for MaxRejected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rows(rows) => write!(f, "{rows}"),
-            Self::Share(share) => write!(f, "{}%", share * 100.0),
-        }
     }
 }

@@ -134,7 +134,9 @@ pub trait Lookup: Send + Sync {
     /// What became of the rows with these keys, if sweeps have passed them for good: the others, which
     /// a sweep that goes on from `reached` reads anyway, are not in the answer.
     ///
-    /// All of it is of one snapshot. Dropped half way, it has changed nothing.
+    /// A key has one answer, of one moment. Other keys' may be of others: rows that sweeps have passed
+    /// for good do not change without being ahead of them again. Dropped half way, it has changed
+    /// nothing.
     ///
     /// # Errors
     /// `Data` if a key's text is none of its column's type, or a row cannot be carried and the stream

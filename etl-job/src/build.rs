@@ -25,10 +25,22 @@ pub(crate) type Identity = (Option<String>, String);
 /// What the command line says about one run, beside the file.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Read everything again, whatever the checkpoint says.
-    pub full_refresh: bool,
+    /// What is to be done.
+    pub work: Work,
     /// Instead of the file's deadline.
     pub deadline: Option<Duration>,
+}
+
+/// What one run is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Work {
+    /// To carry what is new.
+    #[default]
+    Sweep,
+    /// To read everything again, whatever the checkpoint says.
+    FullRefresh,
+    /// To try again what was put aside.
+    Replay,
 }
 
 impl PipelineFile {
@@ -72,7 +84,8 @@ impl PipelineFile {
         wish: &Wish,
         metrics: Metrics,
     ) -> Result<Pipeline> {
-        if wish.full_refresh && stream.config.mode == Mode::Append {
+        let full_refresh = wish.work == Work::FullRefresh;
+        if full_refresh && stream.config.mode == Mode::Append {
             return Err(Error::config(format!(
                 "{}: --full-refresh would append every row again; empty {} and use `state reset`",
                 stream.full_name(),
@@ -86,8 +99,8 @@ impl PipelineFile {
             lease_ttl: self.lease().ttl,
             max_skip: self.lease().max_skip,
             retry: RetryPolicy::default(),
-            max_rejected: etl_core::MaxRejected::default(),
-            full_refresh: wish.full_refresh,
+            max_rejected: stream.config.max_rejected(),
+            full_refresh,
             definition: definition(self, stream)?,
         };
         let source = self.build_source(stream)?;

@@ -28,6 +28,8 @@ pub enum Command {
     Prepare(Prepare),
     /// Carry what is new: once, or every so often.
     Run(Run),
+    /// Try again what was put aside: read those rows anew, and clear what has landed or is gone.
+    Replay(Replay),
     /// Stay and serve what each stream's ledger in the target says, as metrics.
     Serve(Serve),
     /// Look for everything that a run needs, on both sides.
@@ -97,6 +99,28 @@ pub struct Run {
     /// Serve /metrics and /healthz there while running, such as 0.0.0.0:9464.
     #[arg(long, env = "ETL_METRICS_ADDR")]
     pub metrics_addr: Option<String>,
+    /// Print one JSON object per line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Only show what was put aside; the source is not asked, and nothing changes.
+    #[arg(long)]
+    pub list: bool,
+    /// In the list, leave out the rows' keys.
+    #[arg(long, requires = "list")]
+    pub without_keys: bool,
+    /// Only this stream.
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// After this long no further batch is begun, instead of limits.deadline.
+    #[arg(long, value_parser = period, conflicts_with = "list")]
+    pub deadline: Option<Duration>,
     /// Print one JSON object per line.
     #[arg(long)]
     pub json: bool,

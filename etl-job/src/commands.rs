@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod lint;
 pub mod prepare;
+pub mod replay;
 pub mod run;
 pub mod schema;
 pub mod serve;
@@ -65,6 +66,10 @@ async fn dispatch(command: Command) -> Result<u8> {
         Command::Run(args) => {
             let stop = listen()?;
             run::run(&args, &Telemetry::start()?, &stop).await
+        }
+        Command::Replay(args) => {
+            let stop = listen()?;
+            replay::replay(&args, &Telemetry::start()?, &stop).await
         }
         Command::Serve(args) => {
             let stop = listen()?;

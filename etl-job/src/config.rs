@@ -22,7 +22,7 @@ use crate::config::pattern::Pattern;
 use crate::config::tree::{Node, Step};
 
 pub(crate) use explain::reworded;
-pub use form::{Batch, FileForm, Lease, Limits, Quarantine, Telemetry};
+pub use form::{Batch, FileForm, Lease, Limits, Telemetry};
 pub use pattern::PatternForm;
 pub use resolve::{Refused, Resolved};
 

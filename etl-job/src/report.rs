@@ -100,7 +100,7 @@ pub struct Summary {
     pub stream: String,
     /// This execution, as in the logs and in the ledger.
     pub run: String,
-    /// `success`, `stopped`, `skipped`, `fenced`, `failed` or `not_started`.
+    /// `success`, `replayed`, `stopped`, `skipped`, `fenced`, `failed` or `not_started`.
     pub outcome: &'static str,
     /// Rows read from the source.
     pub read: u64,
@@ -275,7 +275,7 @@ pub fn advice(class: Class) -> &'static str {
         }
         Class::Data => {
             "Correct the row at the source, or declare the column's type under columns or \
-             on_special, then run it again"
+             on_special, then run it again; or let some rows be put aside with quarantine.max_rows"
         }
         Class::Schema => {
             "Compare both sides with `etl-job check`, correct the one that is wrong, then run it \

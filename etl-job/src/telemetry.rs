@@ -221,7 +221,7 @@ mod tests {
         orders.read(ledger());
         other.read(Ledger::default());
         let up = shown();
-        assert_eq!(up.len(), 22, "{up:?}");
+        assert_eq!(up.len(), 23, "{up:?}");
         let near = |name: &str, value: f64| (up[name] - value).abs() < 5.0;
         assert!(near("etl_ledger_freshness_seconds ", 150.0), "{up:?}");
         assert!(near("etl_ledger_checkpoint_age_seconds ", 10.0), "{up:?}");

@@ -4,6 +4,7 @@ mod catalog;
 mod check;
 mod decode;
 mod horizon;
+mod lookup;
 mod place;
 mod shape;
 mod source;

@@ -52,7 +52,7 @@ static COLUMNS: LazyLock<SchemaRef> = LazyLock::new(|| {
 /// make no difference.
 pub(crate) fn copy(input: &[u8]) {
     let Some((&piece, bytes)) = input.split_first() else { return };
-    for on_special in [OnSpecial::Fail, OnSpecial::Null, OnSpecial::Clamp] {
+    for on_special in [OnSpecial::Fail, OnSpecial::Null, OnSpecial::Clamp, OnSpecial::Quarantine] {
         let whole = decode(bytes, bytes.len(), on_special);
         let pieces = decode(bytes, usize::from(piece), on_special);
         match (whole, pieces) {
@@ -90,7 +90,7 @@ fn decode(bytes: &[u8], piece: usize, on_special: OnSpecial) -> Result<RecordBat
         }
     }
     frames.finish()?;
-    Ok(rows.take()?.records().clone())
+    Ok(rows.take(&["c0".to_owned()])?.0.records().clone())
 }
 
 /// A filter that is read must mean the same once it is written out, and a filter that was checked

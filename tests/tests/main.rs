@@ -18,6 +18,7 @@ mod postgres; // the Postgres source: contract, late commits, types, refusals, d
 mod postgres_target; // Postgres as a target
 mod quarantine; // rows that a target refuses: put aside, counted, cleared; all others land
 mod replace; // targets that are replaced as a whole, on every pair
+mod replay; // rows put aside, from the command line: shown, tried again, landed
 mod security; // TLS, secrets, forged lines: what somebody who means harm gets
 mod soft_delete; // rows that leave are marked: every pair by content, and what is refused
 mod sqlite; // SQLite as source and sink

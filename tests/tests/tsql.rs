@@ -199,6 +199,7 @@ fn source_statements() -> BTreeMap<String, String> {
         all.insert(format!("source.{name}"), query::sweep(&plan, &table, &bounds).unwrap() + ";");
     }
     all.insert("source.trial".to_owned(), query::trial(&plan, &table).unwrap());
+    all.insert("source.by_key".to_owned(), query::by_key(&plan, &table, 2).unwrap() + ";");
     all
 }
 

@@ -178,14 +178,6 @@ impl Progressing<'_> {
 }
 
 impl MaxRejected {
-    /// Whether any row may be put aside at all.
-    pub(super) fn any(self) -> bool {
-        match self {
-            Self::Rows(rows) => rows > 0,
-            Self::Share(share) => share > 0.0,
-        }
-    }
-
     /// Whether it is passed by so many rows that `lie` in the quarantine, so many that this run has
     /// `put` there, of so many that it has `read`.
     pub(super) fn is_passed(self, lie: u64, put: u64, read: u64) -> bool {

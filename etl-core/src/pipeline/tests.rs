@@ -5,6 +5,7 @@ mod outcome;
 mod quarantine;
 mod read_ahead;
 mod replace;
+mod replay;
 mod retry;
 mod stop;
 

@@ -60,6 +60,8 @@ pub enum Method {
     Committed,
     /// `Source::check`.
     Check,
+    /// `Lookup::rows`.
+    Lookup,
 }
 
 /// When a fault happens.

@@ -1,5 +1,7 @@
 //! A source in memory that reads as the Postgres source does.
 
+mod lookup;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::position::Position;
 use crate::predicate::Predicate;
 use crate::schema::{Definition, StreamSchema};
-use crate::source::{Batches, Source};
+use crate::source::{Batches, Lookup, Source};
 use crate::testing::memory_table::{MemoryTable, micros};
 use crate::testing::row::Row;
 
@@ -50,6 +52,12 @@ pub enum SourceDefect {
     /// A sweep that begins where another one ended yields nothing: what replaces then has no second
     /// sweep after a load that was interrupted.
     NoSecondSweep,
+    /// A lookup gives rows that a later sweep reads, too.
+    LookupUnsettled,
+    /// A lookup says nothing about rows that are not there.
+    LookupLosesMissing,
+    /// A lookup gives rows that do not pass the filter as if they did.
+    LookupIgnoresFilter,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -107,6 +115,14 @@ impl MemorySource {
     pub fn with_defect(mut self, defect: SourceDefect) -> Self {
         self.defect = Some(defect);
         self
+    }
+
+    fn place(&self, position: &Position) -> Result<Place> {
+        let place: Place = position.decode()?;
+        if place.v == VERSION {
+            return Ok(place);
+        }
+        Err(Error::config(format!("{}: the position is of another version", self.name)))
     }
 
     fn has(&self, defect: SourceDefect) -> bool {
@@ -260,13 +276,7 @@ impl Source for MemorySource {
     }
 
     async fn read(&self, after: Option<Position>, limits: BatchLimits) -> Result<Batches> {
-        let after = after.map(|position| position.decode::<Place>()).transpose()?;
-        if after.is_some_and(|place| place.v != VERSION) {
-            return Err(Error::config(format!(
-                "{}: the position is of another version",
-                self.name
-            )));
-        }
+        let after = after.map(|position| self.place(&position)).transpose()?;
         let sweep = self.clone().begin(after, limits).await;
         let batches = stream::try_unfold(sweep, |mut sweep| async move {
             Ok(sweep.next().await?.map(|batch| (batch, sweep)))
@@ -276,6 +286,10 @@ impl Source for MemorySource {
 
     async fn committed(&self, _: &Position) -> Result<()> {
         Ok(())
+    }
+
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        Some(self)
     }
 
     async fn check(&self) -> Result<Vec<Finding>> {

@@ -1,6 +1,7 @@
 //! What every source must do, as cases on a fresh table each.
 
 mod filter;
+mod lookup;
 mod position;
 mod read;
 mod resume;
@@ -138,5 +139,11 @@ fn all_cases() -> Vec<Case<World>> {
         transaction::append_yields_every_settled_version_once,
         position::a_position_of_something_else_is_refused,
         position::durable_positions_may_be_told_twice,
+        lookup::rows_are_found_as_a_sweep_yields_them,
+        lookup::a_row_that_a_later_sweep_reads_is_not_in_the_answer,
+        lookup::no_row_is_both_found_and_appended,
+        lookup::a_row_that_is_gone_is_a_delete_where_the_stream_deletes,
+        lookup::a_row_outside_of_the_filter_is_no_row,
+        lookup::a_key_or_a_position_of_something_else_is_refused,
     ])
 }

@@ -11,7 +11,7 @@ use etl_core::Result;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::build::Wish;
+use crate::build::{Wish, Work};
 use crate::cli::Run;
 use crate::commands;
 use crate::config::{PipelineFile, Secrets};
@@ -72,11 +72,25 @@ async fn round(
     telemetry: &Telemetry,
     stop: &CancellationToken,
 ) -> Result<u8> {
+    let work = if args.full_refresh { Work::FullRefresh } else { Work::Sweep };
+    let wish = Wish { work, deadline: args.deadline };
+    let only = args.stream.as_deref();
+    once(file, wish, only, telemetry, stop, Output::new(args.json)).await
+}
+
+/// The stream called `only`, or every stream, once; the worst exit code.
+pub(super) async fn once(
+    file: PipelineFile,
+    wish: Wish,
+    only: Option<&str>,
+    telemetry: &Telemetry,
+    stop: &CancellationToken,
+    output: Output,
+) -> Result<u8> {
     let gateway = file.telemetry().pushgateway.clone().or_else(|| std::env::var(PUSHGATEWAY).ok());
     let name = file.name().to_owned();
-    let wish = Wish { full_refresh: args.full_refresh, deadline: args.deadline };
-    let round = Round::new(file, wish, telemetry, stop, Output::new(args.json));
-    let code = Arc::new(round).run(args.stream.as_deref()).await?;
+    let round = Round::new(file, wish, telemetry, stop, output);
+    let code = Arc::new(round).run(only).await?;
     telemetry.push(gateway.as_deref().filter(|url| !url.is_empty()), &name).await;
     Ok(code)
 }

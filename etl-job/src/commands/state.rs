@@ -16,6 +16,8 @@ struct Shown<'a> {
     pipeline: &'a str,
     stream: &'a str,
     prepared: bool,
+    /// Rows that lie in the quarantine.
+    quarantined: usize,
     #[serde(flatten)]
     checkpoint: Option<&'a Checkpoint>,
 }
@@ -57,19 +59,25 @@ async fn show(target: &StateTarget) -> Result<()> {
     let output = Output::new(target.json);
     let file = PipelineFile::load(&target.file, Secrets::Required)?;
     for stream in &shown(&file, target.stream.as_deref()).await? {
-        let checkpoint = file.build_admin(stream)?.checkpoint().await?;
+        let mut admin = file.build_admin(stream)?;
+        let checkpoint = admin.checkpoint().await?;
+        let quarantined = match &checkpoint {
+            Some(_) => admin.quarantined().await?.len(),
+            None => 0,
+        };
         let value = Shown {
             pipeline: &stream.pipeline,
             stream: &stream.name,
             prepared: checkpoint.is_some(),
+            quarantined,
             checkpoint: checkpoint.as_ref(),
         };
-        output.print(&value, &shown_text(stream, checkpoint.as_ref()));
+        output.print(&value, &shown_text(stream, checkpoint.as_ref(), quarantined));
     }
     Ok(())
 }
 
-fn shown_text(stream: &Stream, checkpoint: Option<&Checkpoint>) -> String {
+fn shown_text(stream: &Stream, checkpoint: Option<&Checkpoint>, quarantined: usize) -> String {
     let name = stream.full_name();
     let Some(checkpoint) = checkpoint else {
         return format!("{name}: never prepared; run `etl-job prepare` (SQL Server: mssql-init)");
@@ -79,6 +87,11 @@ fn shown_text(stream: &Stream, checkpoint: Option<&Checkpoint>) -> String {
         "{name}: sequence {}, {} rows so far\n  position {position}",
         checkpoint.sequence, checkpoint.rows_total
     );
+    if quarantined > 0 {
+        text.push_str(&format!(
+            "\n  {quarantined} rows in the quarantine; see `etl-job replay --list`"
+        ));
+    }
     if let Some(Ok(definition)) = checkpoint.definition.as_ref().map(etl_core::Definition::to_text)
     {
         text.push_str("\n  definition ");
@@ -93,7 +106,7 @@ fn position_text(position: Option<&Position>) -> String {
 
 /// The stream called `name`, or else all that the file names and those that its patterns have made
 /// in the target. The source is not asked: a checkpoint may outlive its table.
-async fn shown(file: &PipelineFile, name: Option<&str>) -> Result<Vec<Stream>> {
+pub(super) async fn shown(file: &PipelineFile, name: Option<&str>) -> Result<Vec<Stream>> {
     if let Some(name) = name {
         return Ok(vec![file.unseen(name)?]);
     }

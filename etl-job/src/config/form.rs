@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use etl_core::connector::{StreamConfig, duration, size};
+use etl_core::connector::{Quarantine, StreamConfig, duration, size};
 use etl_core::pipeline::MAX_CELL;
 use etl_core::{BatchLimits, Error, Result};
 use schemars::JsonSchema;
@@ -46,7 +46,7 @@ pub struct FileForm {
     /// How runs keep out of each other's way.
     #[serde(default)]
     pub lease: Lease,
-    /// What may be put aside.
+    /// What of each stream may be put aside, unless `defaults` or the stream say otherwise.
     #[serde(default)]
     pub quarantine: Quarantine,
     /// Where metrics go at the end of a run.
@@ -202,14 +202,6 @@ impl Lease {
         }
         Ok(())
     }
-}
-
-/// What may be put aside.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Quarantine {
-    /// How many rows a run may put aside before it fails; only 0 for now.
-    pub max_rows: u64,
 }
 
 /// Where metrics go at the end of a run, besides OTLP (`OTEL_EXPORTER_OTLP_ENDPOINT`).

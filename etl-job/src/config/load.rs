@@ -176,13 +176,6 @@ impl Loader<'_> {
         let at_once = at_once(&form.limits, form.streams.len(), patterns.len());
         form.limits.validate(at_once).map_err(about("limits"))?;
         form.lease.validate().map_err(about("lease"))?;
-        if form.quarantine.max_rows != 0 {
-            return Err(self.error(
-                &[key("quarantine"), key("max_rows")],
-                "rows cannot be put aside in this version; write 0: the first row that cannot be \
-                 stored then stops the run",
-            ));
-        }
         Ok((form, patterns))
     }
 

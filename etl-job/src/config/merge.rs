@@ -6,19 +6,26 @@ use crate::config::tree::{Entry, Kind, Node};
 /// merge by, and of `safety: { lookback: 10m }` or of a list of transforms half is nonsense.
 const MERGED: [&str; 2] = ["cursor", "columns"];
 
-/// Gives every stream the keys of `defaults` that it does not have itself.
+/// What a file may say for all its streams beside the defaults.
+const QUARANTINE: &str = "quarantine";
+
+/// Gives every stream the keys of `defaults` that it does not have itself, and then the file's
+/// `quarantine`.
 ///
 /// A `null` takes a default away. Of `defaults.columns` a stream gets those that it selects: other
 /// streams have other columns.
 pub(super) fn with_defaults(tree: &Node) -> Node {
-    let defaults = tree.get("defaults").map_or(&[][..], Node::entries);
+    let mut defaults = tree.get("defaults").map_or(&[][..], Node::entries).to_vec();
     let mut tree = tree.clone();
     let Kind::Map(entries) = &mut tree.kind else { return tree };
+    if defaults.iter().all(|entry| entry.key != QUARANTINE) {
+        defaults.extend(entries.iter().find(|entry| entry.key == QUARANTINE).cloned());
+    }
     let streams = entries.iter_mut().find(|entry| entry.key == "streams");
     let Some(Kind::Map(streams)) = streams.map(|entry| &mut entry.node.kind) else { return tree };
     for stream in streams {
         if let Kind::Map(own) = &mut stream.node.kind {
-            merge(own, defaults);
+            merge(own, &defaults);
         }
     }
     tree
@@ -108,6 +115,22 @@ mod tests {
             merged("{ on_filter_exit: { a: 1 } }", "{ on_filter_exit: { b: 2 } }"),
             json!({ "on_filter_exit": { "b": 2 } })
         );
+    }
+
+    #[test]
+    fn the_files_quarantine_is_the_last_to_be_asked() {
+        let said = |defaults: &str, stream: &str| {
+            let text = format!(
+                "quarantine: {{ max_rows: 1 }}\ndefaults: {defaults}\nstreams: {{ s: {stream} }}\n"
+            );
+            let merged = with_defaults(&parse(&text).unwrap()).to_value();
+            merged["streams"]["s"]["quarantine"].clone()
+        };
+        let (two, three) = ("{ quarantine: { max_rows: 2 } }", "{ quarantine: { max_rows: 3 } }");
+        assert_eq!(said("{}", "{}"), json!({ "max_rows": 1 }));
+        assert_eq!(said(two, "{}"), json!({ "max_rows": 2 }));
+        assert_eq!(said(two, three), json!({ "max_rows": 3 }));
+        assert_eq!(said("{}", "{ quarantine: null }"), json!(null));
     }
 
     #[test]

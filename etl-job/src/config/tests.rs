@@ -118,11 +118,35 @@ fn limits_that_do_not_fit_are_explained() {
         ("limits: { memory: 8GiB, batch: { bytes: 2GiB } }", "limits.batch.bytes: at most 1GiB"),
         ("limits: { deadline: soon }", "limits.deadline: \"soon\" is not a duration"),
         ("lease: { ttl: 1s }", "lease.ttl: between 3s and 1h"),
-        ("quarantine: { max_rows: 5 }", "p.yaml:14: quarantine.max_rows: rows cannot be put aside"),
+        (
+            "quarantine: { max_rows: 0.5 }",
+            "p.yaml:14: quarantine.max_rows: 0.5 is neither a number of rows, such as 10, nor a share",
+        ),
+        ("quarantine: { max_rows: 5, rows: 1 }", "unknown key \"rows\""),
     ] {
         let error = load_text(&format!("{GOOD}{more}\n")).err().unwrap().to_string();
         assert!(error.contains(expected), "{more}: {error}");
     }
+}
+
+#[test]
+fn what_may_be_put_aside_is_said_for_all_streams_or_for_one() {
+    let limit = |text: &str| {
+        let file = load_text(text)?;
+        Ok::<_, etl_core::Error>(file.streams()[0].config.max_rejected().to_string())
+    };
+    let all = format!("{GOOD}quarantine: {{ max_rows: 0.5% }}\n");
+    assert_eq!(limit(GOOD).unwrap(), "0");
+    assert_eq!(limit(&all).unwrap(), "0.5%");
+    let default = format!("{all}defaults: {{ quarantine: {{ max_rows: 7 }} }}\n");
+    assert_eq!(limit(&default).unwrap(), "7");
+    let own = "object: orders\n    quarantine: { max_rows: 3 }";
+    assert_eq!(limit(&default.replace("object: orders", own)).unwrap(), "3");
+    let word =
+        |text: &str| text.replace("object: orders", "object: orders\n    on_special: quarantine");
+    let error = limit(&word(GOOD)).unwrap_err().to_string();
+    assert!(error.contains("streams.orders: on_special: quarantine puts rows aside"), "{error}");
+    assert_eq!(limit(&word(&all)).unwrap(), "0.5%");
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Total {
     pub streams: u64,
     /// Of these: read to the end, and all of it durable.
     pub success: u64,
+    /// What had been put aside was tried again.
+    pub replayed: u64,
     /// Asked to stop, or at the deadline.
     pub stopped: u64,
     /// Another run was at work.
@@ -52,6 +54,7 @@ impl Total {
             pipeline: pipeline.to_owned(),
             streams: 0,
             success: 0,
+            replayed: 0,
             stopped: 0,
             skipped: 0,
             fenced: 0,
@@ -73,6 +76,7 @@ impl Total {
         self.streams += 1;
         *match summary.outcome {
             "success" => &mut self.success,
+            "replayed" => &mut self.replayed,
             "stopped" => &mut self.stopped,
             "skipped" => &mut self.skipped,
             "fenced" => &mut self.fenced,
@@ -104,13 +108,14 @@ impl Total {
     #[must_use]
     pub fn text(&self) -> String {
         format!(
-            "{}: {} streams in {:.3} s: success {}, stopped {}, skipped {}, fenced {}, failed {}, \
-             not_started {}; read {}, written {}, deleted {}, unchanged {}, reread {}, quarantined \
-             {}; exit_code {}",
+            "{}: {} streams in {:.3} s: success {}, replayed {}, stopped {}, skipped {}, fenced {}, \
+             failed {}, not_started {}; read {}, written {}, deleted {}, unchanged {}, reread {}, \
+             quarantined {}; exit_code {}",
             self.pipeline,
             self.streams,
             self.duration_seconds,
             self.success,
+            self.replayed,
             self.stopped,
             self.skipped,
             self.fenced,
@@ -152,17 +157,19 @@ mod tests {
             (Outcome::Stopped, 75),
             (Outcome::Skipped, 0),
             (Outcome::Fenced, 75),
+            (Outcome::Replayed, 0),
         ] {
             total.add(&summary(outcome), code);
         }
         let late = Error::transient("late");
         total.add(&Summary::not_started("shop", "refunds", Some(&late)), 75);
-        assert_eq!((total.streams, total.success, total.failed), (7, 1, 2));
+        assert_eq!((total.streams, total.success, total.failed), (8, 1, 2));
         assert_eq!((total.stopped, total.skipped, total.fenced), (1, 1, 1));
-        assert_eq!((total.not_started, total.read, total.written), (1, 42, 30));
+        assert_eq!((total.not_started, total.read, total.written), (1, 49, 35));
+        assert_eq!(total.replayed, 1);
         assert_eq!(total.exit_code, 64);
         total.add_lost();
-        assert_eq!((total.streams, total.failed, total.exit_code), (8, 3, 70));
+        assert_eq!((total.streams, total.failed, total.exit_code), (9, 3, 70));
     }
 
     #[test]

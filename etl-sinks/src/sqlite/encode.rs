@@ -183,7 +183,7 @@ impl<'a> Column<'a> {
                 (OnSpecial::Clamp, None) => {
                     Err(format!("{why}, and no value is near to it; correct the row"))
                 }
-                (OnSpecial::Fail, _) => {
+                (OnSpecial::Fail | OnSpecial::Quarantine, _) => {
                     Err(format!("{why}; correct the row, or set on_special: null or clamp"))
                 }
             },

@@ -18,6 +18,7 @@
 pub mod catalog;
 mod check;
 mod config;
+mod lookup;
 mod plan;
 mod position;
 pub mod query;

@@ -166,6 +166,12 @@ impl Plan {
         })
     }
 
+    /// The names of the key's columns, in the key's order.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        let fields = self.schema.fields();
+        self.key.iter().filter_map(|place| fields.get(*place)).map(|f| f.name().clone()).collect()
+    }
+
     /// Whether only rows below the horizon are delivered: what is above it may be locked, or would
     /// be appended again.
     pub(super) fn settled_only(&self, stream: &Stream) -> bool {

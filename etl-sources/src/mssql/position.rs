@@ -88,6 +88,13 @@ impl Place {
         Err(Self::other(&serde_json::to_string(self).unwrap_or_default()))
     }
 
+    /// Rows with a cursor below this were read, and no sweep that goes on from here reads them again:
+    /// what the sweep under way has behind it, as far as its horizon reaches, and what the ones
+    /// before it had. Whatever is written from now on is above it.
+    pub(super) fn passed(&self) -> Option<Mark> {
+        self.low.max(self.scan.as_ref().map(|(mark, _)| *mark).min(self.h))
+    }
+
     fn other(text: &str) -> Error {
         Error::config(format!(
             "the stored position {text} is of another version, another cursor or another key: run \
@@ -148,5 +155,22 @@ mod tests {
         assert!(!text(0).as_str().contains("above"));
         assert!(text(1).as_str().contains("\"above\":1"));
         assert_eq!(Place::decode(Some(&text(1))).unwrap().above, 1);
+    }
+
+    #[test]
+    fn what_is_passed_ends_at_the_scan_and_at_the_horizon() {
+        let passed = |low: Option<i64>, h: Option<i64>, scan: Option<i64>| {
+            let mark = |number: i64| Mark::Version(number.try_into().unwrap());
+            let scan = scan.map(|scan| (mark(scan), vec!["1".to_owned()]));
+            Place { low: low.map(mark), h: h.map(mark), scan, ..Place::start() }.passed()
+        };
+        let mark = |number: i64| Some(Mark::Version(number.try_into().unwrap()));
+        assert_eq!(passed(None, None, None), None);
+        assert_eq!(passed(Some(5), Some(9), None), mark(5));
+        assert_eq!(passed(Some(5), Some(9), Some(7)), mark(7));
+        // Above the horizon rows come early, and again.
+        assert_eq!(passed(Some(5), Some(9), Some(12)), mark(9));
+        assert_eq!(passed(None, Some(9), Some(7)), mark(7));
+        assert_eq!(passed(None, None, Some(7)), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The one statement that a sweep reads with.
+//! The one statement that a sweep reads with, and the one that reads rows by their keys.
 
 use etl_core::connector::FilterExit;
 use etl_core::error::{Error, Result};
@@ -21,12 +21,12 @@ pub struct Bounds {
 
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
 fn select(plan: &Plan, table: &TableName, top: &str) -> Result<String> {
+    columns(plan, table, top, plan.filter.as_ref().filter(|_| plan.exit.is_told()))
+}
+
+fn columns(plan: &Plan, table: &TableName, top: &str, filter: Option<&String>) -> Result<String> {
     let mut columns: Vec<_> = plan.columns.iter().map(|mapped| mapped.expression.clone()).collect();
-    if let Some(filter) = &plan.filter
-        && plan.exit.is_told()
-    {
-        columns.push(format!("CASE WHEN {filter} THEN 1 ELSE 0 END"));
-    }
+    columns.extend(filter.map(|filter| format!("CASE WHEN {filter} THEN 1 ELSE 0 END")));
     Ok(format!("SELECT {top}{} FROM {}", columns.join(", "), table.quoted()?))
 }
 
@@ -83,6 +83,25 @@ pub fn sweep(plan: &Plan, table: &TableName, bounds: &Bounds) -> Result<String> 
     Ok(format!("{}{conditions}\n ORDER BY {}", select(plan, table, "")?, order.join(", ")))
 }
 
+/// The statement that reads the rows with so many keys, whose texts are the parameters; last whether
+/// the row passes the filter, if there is one.
+///
+/// # Errors
+/// `Config` for a bad name.
+pub fn by_key(plan: &Plan, table: &TableName, keys: usize) -> Result<String> {
+    let parts = plan.key.iter().map(|place| column(plan, *place)).collect::<Result<Vec<_>>>()?;
+    let condition = |number: usize| {
+        let equal = parts.iter().enumerate().map(|(place, part)| {
+            let parameter = format!("@P{}", number * parts.len() + place + 1);
+            format!("{} = {}", part.expression, part.value(&parameter))
+        });
+        format!("({})", equal.collect::<Vec<_>>().join(" AND "))
+    };
+    let conditions: Vec<_> = (0..keys).map(condition).collect();
+    let select = columns(plan, table, "", plan.filter.as_ref())?;
+    Ok(format!("{select}\n WHERE {}", conditions.join("\n    OR ")))
+}
+
 /// Behind a key, of rows that have the last cursor; T-SQL has no comparison of rows.
 fn behind(keys: &[&Mapped], texts: &[String]) -> Result<String> {
     let mut condition = None;
@@ -96,6 +115,6 @@ fn behind(keys: &[&Mapped], texts: &[String]) -> Result<String> {
     condition.ok_or_else(|| Error::internal("a stream without a key"))
 }
 
-fn column(plan: &Plan, place: usize) -> Result<&Mapped> {
+pub(super) fn column(plan: &Plan, place: usize) -> Result<&Mapped> {
     plan.columns.get(place).ok_or_else(|| Error::internal("a plan lacks one of its columns"))
 }

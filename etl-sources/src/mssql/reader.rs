@@ -6,6 +6,7 @@ use etl_core::batch::{Batch, BatchLimits, Progress};
 use etl_core::connector::Stream;
 use etl_core::error::{Class, Error, Result};
 use etl_core::position::Position;
+use etl_core::quarantine::Aside;
 use etl_sql::mssql::read::types::Wire;
 use etl_sql::mssql::read::{Cursor, Fault, Mark, Record, Rows};
 
@@ -31,12 +32,8 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
-        let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
-        let on_special = plan.schema.fields().iter();
-        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
-        let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
         Self {
-            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, on_special),
+            rows: plan.rows(stream),
             limits,
             progress: Progress::default(),
             place,
@@ -61,8 +58,8 @@ impl Reader {
         let cursor = record.mark(self.plan.cursor, self.plan.kind).ok_or_else(|| {
             Error::data(format!(
                 "the cursor {} of the row with key {} is NULL or has another type than it had",
-                self.column(self.plan.cursor),
-                self.key_of(record)
+                self.plan.column(self.plan.cursor),
+                self.plan.key_of(record)
             ))
         })?;
         let above = self.place.h.is_none_or(|h| cursor >= h);
@@ -70,7 +67,7 @@ impl Reader {
             return Ok(false);
         }
         let delete = self.tells_passing && !record.is_one(self.plan.columns.len());
-        self.rows.push(record, delete).map_err(|fault| self.explain(record, fault))?;
+        self.rows.push(record, delete).map_err(|fault| self.plan.explain(record, fault))?;
         self.place.above += u64::from(above);
         self.progress.read += 1;
         self.progress.reread += u64::from(self.place.high.is_some_and(|high| cursor <= high));
@@ -117,14 +114,9 @@ impl Reader {
         let mut progress = std::mem::take(&mut self.progress);
         progress.horizon_micros = self.place.settled_micros();
         let position = Position::encode(&self.place)?;
-        let changes = self.rows.take()?;
-        Ok(Batch { changes, position, progress, aside: etl_core::Aside::default() })
-    }
-
-    fn explain(&self, record: &Record, fault: Fault) -> Error {
-        let column = self.column(fault.column).to_owned();
-        let key = self.key_of(record);
-        Error::from(fault).context(format!("column {column} of the row with key {key}"))
+        let (changes, put) = self.rows.take(&self.plan.key_names())?;
+        let aside = Aside { put, ..Aside::default() };
+        Ok(Batch { changes, position, progress, aside })
     }
 
     /// Says which row could not even be decoded: the one behind the last, by one of its texts.
@@ -142,20 +134,38 @@ impl Reader {
         let resumed =
             self.place.scan.as_ref().map(|(_, key)| key.iter().cloned().map(Some).collect());
         let row = match last.or(resumed) {
-            Some(key) => format!("the row behind the one with key {}", self.key_text(&key)),
+            Some(key) => format!("the row behind the one with key {}", self.plan.key_text(&key)),
             None => "the first row".to_owned(),
         };
-        let cursor = self.column(self.plan.cursor);
+        let cursor = self.plan.column(self.plan.cursor);
         error.context(format!("{texts} of {row}, in the order of {cursor} and the key"))
+    }
+}
+
+impl Plan {
+    /// Empty columns for its rows.
+    pub(super) fn rows(&self, stream: &Stream) -> Rows {
+        let wires: Vec<_> = self.columns.iter().map(|mapped| mapped.wire).collect();
+        let on_special = self.schema.fields().iter();
+        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
+        let is_key = (0..wires.len()).map(|place| self.key.contains(&place)).collect();
+        Rows::new(Arc::clone(&self.schema), &wires, is_key, on_special)
+    }
+
+    /// Says which value of which row cannot be carried.
+    pub(super) fn explain(&self, record: &Record, fault: Fault) -> Error {
+        let column = self.column(fault.column).to_owned();
+        let key = self.key_of(record);
+        Error::from(fault).context(format!("column {column} of the row with key {key}"))
     }
 
     fn column(&self, place: usize) -> &str {
-        self.plan.columns.get(place).map_or("", |mapped| mapped.field.name())
+        self.columns.get(place).map_or("", |mapped| mapped.field.name())
     }
 
     /// `(id = 17)`, for messages.
     fn key_of(&self, record: &Record) -> String {
-        let key: Vec<_> = self.plan.key.iter().map(|place| record.text(*place)).collect();
+        let key: Vec<_> = self.key.iter().map(|place| record.text(*place)).collect();
         self.key_text(&key)
     }
 
@@ -163,7 +173,7 @@ impl Reader {
         let part = |(place, text): (&usize, &Option<String>)| {
             format!("{} = {}", self.column(*place), text.as_deref().unwrap_or("?"))
         };
-        let parts: Vec<_> = self.plan.key.iter().zip(key).map(part).collect();
+        let parts: Vec<_> = self.key.iter().zip(key).map(part).collect();
         format!("({})", parts.join(", "))
     }
 }

@@ -9,8 +9,9 @@ use etl_core::connector::{Finding, Stream};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_core::predicate::Predicate;
+use etl_core::quarantine::RowKey;
 use etl_core::schema::StreamSchema;
-use etl_core::source::Source;
+use etl_core::source::{Found, Lookup, Source};
 use etl_sql::mssql::quote::TableName;
 use etl_sql::mssql::read::TICKS_PER_SECOND;
 use etl_sql::mssql::read::catalog::{Database, Table};
@@ -19,7 +20,7 @@ use futures::stream::BoxStream;
 
 use super::config::MssqlSourceConfig;
 use super::plan::Plan;
-use super::{check, query, sweep};
+use super::{check, lookup, query, sweep};
 
 /// One table of a SQL Server database.
 pub struct MssqlSource {
@@ -157,8 +158,19 @@ impl Source for MssqlSource {
         Ok(())
     }
 
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        Some(self)
+    }
+
     async fn check(&self) -> Result<Vec<Finding>> {
         self.look_at_everything().await.context(|| self.stream.full_name())
+    }
+}
+
+#[async_trait]
+impl Lookup for MssqlSource {
+    async fn rows(&self, keys: &[RowKey], reached: &Position) -> Result<Found> {
+        lookup::rows(self, keys, reached).await.context(|| self.stream.full_name())
     }
 }
 

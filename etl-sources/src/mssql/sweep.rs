@@ -146,6 +146,14 @@ fn bounds(plan: &Plan, stream: &connector::Stream, place: &Place) -> Option<Boun
     }
 }
 
+/// What is said before a `SELECT`: one statement is a transaction of its own, and sees one snapshot.
+pub(super) fn settings(reading: Reading) -> &'static str {
+    match reading {
+        Reading::Snapshot => "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;\n",
+        Reading::Versioned | Reading::Locking => "",
+    }
+}
+
 fn rows(
     mut connection: Connection,
     reading: Reading,
@@ -153,13 +161,8 @@ fn rows(
     mut reader: Reader,
 ) -> BoxStream<'static, Result<Batch>> {
     try_stream! {
-        // One statement is a transaction of its own, and sees one snapshot.
-        let settings = match reading {
-            Reading::Snapshot => "SET TRANSACTION ISOLATION LEVEL SNAPSHOT;\n",
-            Reading::Versioned | Reading::Locking => "",
-        };
         {
-            let mut rows = connection.fetch(settings, &select, "reading rows").await?;
+            let mut rows = connection.fetch(settings(reading), &select, "reading rows").await?;
             while let Some(record) = rows.next().await.map_err(|error| reader.behind(error))? {
                 if reader.is_full(&record) {
                     yield reader.batch()?;

@@ -4,6 +4,7 @@
 mod catalog;
 mod check;
 mod config;
+mod lookup;
 mod mark;
 mod plan;
 mod position;

@@ -175,6 +175,12 @@ impl Plan {
         }
     }
 
+    /// The names of the key's columns, in the key's order.
+    pub(super) fn key_names(&self) -> Vec<String> {
+        let fields = self.schema.fields();
+        self.key.iter().filter_map(|place| fields.get(*place)).map(|f| f.name().clone()).collect()
+    }
+
     /// Whether only rows below the horizon are delivered.
     pub(super) fn settled_only(stream: &Stream) -> bool {
         stream.config.mode == Mode::Append

@@ -1,4 +1,4 @@
-//! The one statement that a sweep reads with.
+//! The one statement that a sweep reads with, and the one that reads rows by their keys.
 
 use etl_core::connector::FilterExit;
 use etl_core::error::{Error, Result};
@@ -20,14 +20,17 @@ pub(super) struct Bounds {
     pub(super) behind: Option<(Mark, Vec<String>)>,
 }
 
+/// The setting, of one transaction, that holds the keys of [`by_key`]: a COPY takes no parameter.
+pub(super) const KEYS: &str = "etl.keys";
+
 /// `SELECT …` of all columns, and last whether the row passes the filter if that is to be told.
 pub(super) fn select(plan: &Plan, table: &TableName) -> Result<String> {
+    columns(plan, table, plan.filter.as_ref().filter(|_| plan.exit.is_told()))
+}
+
+fn columns(plan: &Plan, table: &TableName, filter: Option<&String>) -> Result<String> {
     let mut columns = plan.columns.iter().map(Mapped::expression).collect::<Result<Vec<_>>>()?;
-    if let Some(filter) = &plan.filter
-        && plan.exit.is_told()
-    {
-        columns.push(format!("({filter}) IS TRUE"));
-    }
+    columns.extend(filter.map(|filter| format!("({filter}) IS TRUE")));
     Ok(format!("SELECT {} FROM {}", columns.join(", "), table.quoted()?))
 }
 
@@ -73,6 +76,22 @@ pub(super) fn copy(plan: &Plan, table: &TableName, bounds: &Bounds) -> Result<St
     Ok(format!(
         "COPY ({}{conditions} ORDER BY {order}) TO STDOUT (FORMAT binary)",
         select(plan, table)?
+    ))
+}
+
+/// The statement that reads the rows whose keys are in [`KEYS`], an array of arrays of texts; last
+/// whether the row passes the filter, if there is one.
+pub(super) fn by_key(plan: &Plan, table: &TableName) -> Result<String> {
+    let keys = plan.key.iter().map(|place| column(plan, *place)).collect::<Result<Vec<_>>>()?;
+    let names = keys.iter().map(|key| key.expression()).collect::<Result<Vec<_>>>()?;
+    let values = keys.iter().enumerate();
+    let values = values.map(|(place, key)| key.of_key(&format!("k.v ->> {place}")));
+    Ok(format!(
+        "COPY ({} WHERE ({}) IN (SELECT {} FROM json_array_elements(current_setting('{KEYS}')::json) \
+         AS k(v))) TO STDOUT (FORMAT binary)",
+        columns(plan, table, plan.filter.as_ref())?,
+        names.join(", "),
+        values.collect::<Vec<_>>().join(", ")
     ))
 }
 

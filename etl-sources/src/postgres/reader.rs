@@ -6,6 +6,7 @@ use etl_core::batch::{Batch, BatchLimits, Progress};
 use etl_core::connector::Stream;
 use etl_core::error::{Error, Result};
 use etl_core::position::Position;
+use etl_core::quarantine::Aside;
 use etl_sql::postgres::copy::{Fault, Frame, Rows, text_of};
 
 use super::mark::{Kind, Mark};
@@ -33,12 +34,8 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(plan: Arc<Plan>, stream: &Stream, place: Place, limits: BatchLimits) -> Self {
-        let wires: Vec<_> = plan.columns.iter().map(|mapped| mapped.wire).collect();
-        let on_special = plan.schema.fields().iter();
-        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
-        let is_key = (0..wires.len()).map(|place| plan.key.contains(&place)).collect();
         Self {
-            rows: Rows::new(Arc::clone(&plan.schema), &wires, is_key, on_special),
+            rows: plan.rows(stream),
             limits,
             progress: Progress::default(),
             place,
@@ -78,7 +75,7 @@ impl Reader {
             return Ok(false);
         }
         let delete = self.tells_passing && frame.field(self.plan.columns.len()) != Some(&[1]);
-        self.rows.push(frame, delete).map_err(|fault| self.explain(frame, fault))?;
+        self.rows.push(frame, delete).map_err(|fault| self.plan.explain(frame, fault))?;
         self.place.above += u64::from(above);
         self.progress.read += 1;
         self.progress.reread += u64::from(self.place.high.is_some_and(|high| cursor <= high));
@@ -129,8 +126,9 @@ impl Reader {
         let mut progress = std::mem::take(&mut self.progress);
         progress.horizon_micros = self.place.settled_micros();
         let position = Position::encode(&self.place)?;
-        let changes = self.rows.take()?;
-        Ok(Batch { changes, position, progress, aside: etl_core::Aside::default() })
+        let (changes, put) = self.rows.take(&self.plan.key_names())?;
+        let aside = Aside { put, ..Aside::default() };
+        Ok(Batch { changes, position, progress, aside })
     }
 
     fn cursor_of(&self, frame: &Frame<'_>) -> Result<Mark> {
@@ -148,34 +146,9 @@ impl Reader {
         };
         Err(Error::data(format!(
             "the cursor {} of the row with key {} {wrong}",
-            self.column(self.plan.cursor),
-            self.key_of(frame)
+            self.plan.column(self.plan.cursor),
+            self.plan.key_of(frame)
         )))
-    }
-
-    fn explain(&self, frame: &Frame<'_>, fault: Fault) -> Error {
-        let column = self.column(fault.column).to_owned();
-        let key = self.key_of(frame);
-        Error::from(fault).context(format!("column {column} of the row with key {key}"))
-    }
-
-    fn column(&self, place: usize) -> &str {
-        self.plan.columns.get(place).map_or("", |mapped| mapped.field.name())
-    }
-
-    /// `(id = 17)`, for messages.
-    fn key_of(&self, frame: &Frame<'_>) -> String {
-        let parts: Vec<_> = self
-            .plan
-            .key
-            .iter()
-            .map(|place| {
-                let wire = self.plan.columns.get(*place).map(|mapped| mapped.wire);
-                let text = wire.zip(frame.field(*place)).and_then(|(wire, b)| text_of(wire, b));
-                format!("{} = {}", self.column(*place), text.as_deref().unwrap_or("?"))
-            })
-            .collect();
-        format!("({})", parts.join(", "))
     }
 
     fn key_texts<'a>(&self, key: impl Iterator<Item = &'a [u8]>) -> Result<Vec<String>> {
@@ -186,9 +159,46 @@ impl Reader {
             .map(|(place, bytes)| {
                 let mapped = self.plan.columns.get(*place);
                 mapped.and_then(|mapped| text_of(mapped.wire, bytes)).ok_or_else(|| {
-                    Error::internal(format!("key column {} has no text", self.column(*place)))
+                    let column = self.plan.column(*place);
+                    Error::internal(format!("key column {column} has no text"))
                 })
             })
             .collect()
+    }
+}
+
+impl Plan {
+    /// Empty columns for its rows.
+    pub(super) fn rows(&self, stream: &Stream) -> Rows {
+        let wires: Vec<_> = self.columns.iter().map(|mapped| mapped.wire).collect();
+        let on_special = self.schema.fields().iter();
+        let on_special = on_special.map(|field| stream.config.special(field.name())).collect();
+        let is_key = (0..wires.len()).map(|place| self.key.contains(&place)).collect();
+        Rows::new(Arc::clone(&self.schema), &wires, is_key, on_special)
+    }
+
+    /// Says which value of which row cannot be carried.
+    pub(super) fn explain(&self, frame: &Frame<'_>, fault: Fault) -> Error {
+        let column = self.column(fault.column).to_owned();
+        let key = self.key_of(frame);
+        Error::from(fault).context(format!("column {column} of the row with key {key}"))
+    }
+
+    fn column(&self, place: usize) -> &str {
+        self.columns.get(place).map_or("", |mapped| mapped.field.name())
+    }
+
+    /// `(id = 17)`, for messages.
+    fn key_of(&self, frame: &Frame<'_>) -> String {
+        let parts: Vec<_> = self
+            .key
+            .iter()
+            .map(|place| {
+                let wire = self.columns.get(*place).map(|mapped| mapped.wire);
+                let text = wire.zip(frame.field(*place)).and_then(|(wire, b)| text_of(wire, b));
+                format!("{} = {}", self.column(*place), text.as_deref().unwrap_or("?"))
+            })
+            .collect();
+        format!("({})", parts.join(", "))
     }
 }

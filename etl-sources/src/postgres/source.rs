@@ -11,8 +11,9 @@ use etl_core::connector::{Finding, Safety, Stream};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::position::Position;
 use etl_core::predicate::Predicate;
+use etl_core::quarantine::RowKey;
 use etl_core::schema::StreamSchema;
-use etl_core::source::Source;
+use etl_core::source::{Found, Lookup, Source};
 use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::{Connect, failed, horizon, xid8};
@@ -22,7 +23,7 @@ use sqlx::{AssertSqlSafe, Executor};
 
 use super::config::PostgresConfig;
 use super::plan::Plan;
-use super::{check, query, sweep};
+use super::{check, lookup, query, sweep};
 
 const SILENCE: Duration = Duration::from_mins(1);
 
@@ -140,7 +141,7 @@ impl PostgresSource {
     }
 
     /// The driver waits for a server without end, also for one that is gone.
-    async fn heard<T>(&self, asking: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(super) async fn heard<T>(&self, asking: impl Future<Output = Result<T>>) -> Result<T> {
         let silence = self.silence.max(BEFORE_ROWS);
         tokio::time::timeout(silence, Box::pin(asking)).await.unwrap_or_else(|_| {
             Err(Error::transient(format!("{}: no answer within {silence:?}", self.connect.place())))
@@ -242,8 +243,19 @@ impl Source for PostgresSource {
         Ok(())
     }
 
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        Some(self)
+    }
+
     async fn check(&self) -> Result<Vec<Finding>> {
         self.heard(self.look_at_everything()).await.context(|| self.stream.full_name())
+    }
+}
+
+#[async_trait]
+impl Lookup for PostgresSource {
+    async fn rows(&self, keys: &[RowKey], reached: &Position) -> Result<Found> {
+        Box::pin(lookup::rows(self, keys, reached)).await.context(|| self.stream.full_name())
     }
 }
 

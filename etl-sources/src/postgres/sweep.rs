@@ -99,7 +99,7 @@ fn bounds(stream: &connector::Stream, place: &Place) -> Option<Bounds> {
 
 /// Begins the transaction, takes the snapshot and the table's lock, and makes sure that both show
 /// the table that was planned for.
-async fn open_snapshot(
+pub(super) async fn open_snapshot(
     connection: &mut PgConnection,
     source: &PostgresSource,
     plan: &Plan,
@@ -163,7 +163,7 @@ fn rows(
 }
 
 /// The next piece, however long it takes as long as the server is at work on it.
-async fn heard<S: Stream + Unpin>(
+pub(super) async fn heard<S: Stream + Unpin>(
     pieces: &mut S,
     watched: &Watched,
     silence: Duration,
@@ -184,7 +184,7 @@ async fn heard<S: Stream + Unpin>(
     }
 }
 
-async fn close(connection: PgConnection) {
+pub(super) async fn close(connection: PgConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "closing the connection");
     }

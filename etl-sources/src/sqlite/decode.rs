@@ -10,6 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, SchemaRef, TimeUnit};
 use etl_core::error::{Error, Result};
+use etl_core::quarantine::Refused;
 use etl_sql::sqlite::text;
 use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
@@ -21,6 +22,11 @@ const FLOAT_DIGITS: u8 = 15;
 pub(super) struct Columns {
     schema: SchemaRef,
     builders: Vec<Builder>,
+    /// The columns' places in a row.
+    places: Vec<usize>,
+    /// By column: whether a row with a value that is none of it is put aside.
+    puts_aside: Vec<bool>,
+    refused: Refused,
     rows: usize,
     bytes: usize,
 }
@@ -90,12 +96,31 @@ impl<'r> Stored<'r> {
 }
 
 impl Columns {
+    /// The columns of rows that have just these, in this order.
+    ///
     /// # Errors
     /// `Internal` for a type that no column of SQLite has.
     pub(super) fn new(schema: &SchemaRef) -> Result<Self> {
+        Self::at(schema, (0..schema.fields().len()).collect())
+    }
+
+    /// The columns at these places of rows that may have more.
+    ///
+    /// # Errors
+    /// As [`Columns::new`].
+    pub(super) fn at(schema: &SchemaRef, places: Vec<usize>) -> Result<Self> {
         let builders =
             schema.fields().iter().map(|field| Builder::of(field)).collect::<Result<_>>()?;
-        Ok(Self { schema: Arc::clone(schema), builders, rows: 0, bytes: 0 })
+        let puts_aside = vec![false; places.len()];
+        let (schema, refused) = (Arc::clone(schema), Refused::default());
+        Ok(Self { schema, builders, places, puts_aside, refused, rows: 0, bytes: 0 })
+    }
+
+    /// The same columns; rows with values that are none of these columns, by name, are put aside.
+    pub(super) fn putting_aside(mut self, puts_aside: impl Fn(&str) -> bool) -> Self {
+        let fields = self.schema.fields().iter();
+        self.puts_aside = fields.map(|field| puts_aside(field.name())).collect();
+        self
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -107,32 +132,37 @@ impl Columns {
         self.bytes
     }
 
-    /// Adds a row whose first columns are the schema's.
+    /// Adds a row. One that is to be put aside counts as a row until it is taken.
     ///
     /// # Errors
     /// The column and why its value is not one of it.
     pub(super) fn push(&mut self, row: &SqliteRow) -> Result<(), (String, Why)> {
-        for (index, (builder, field)) in
-            self.builders.iter_mut().zip(self.schema.fields()).enumerate()
+        let mut aside = None;
+        let columns = self.builders.iter_mut().zip(self.schema.fields());
+        for ((builder, field), (place, puts_aside)) in
+            columns.zip(self.places.iter().zip(&self.puts_aside))
         {
-            let named = |why: Why| (field.name().clone(), why);
-            let raw = row.try_get_raw(index).map_err(|_| named("it cannot be read".to_owned()))?;
-            let stored = Stored::of(raw).map_err(named)?;
-            if matches!(stored, Stored::Null) && !field.is_nullable() {
-                return Err(named("it is NULL, and may not be".to_owned()));
+            match take(builder, field, row, *place) {
+                Ok(bytes) => self.bytes += bytes,
+                Err(why) if *puts_aside => {
+                    builder.push_nothing(field.is_nullable());
+                    aside.get_or_insert((field.name(), why));
+                }
+                Err(why) => return Err((field.name().clone(), why)),
             }
-            self.bytes += stored.bytes();
-            builder.push(&stored).map_err(named)?;
+        }
+        if let Some((column, why)) = aside {
+            self.refused.push(self.rows, column, why);
         }
         self.rows += 1;
         Ok(())
     }
 
-    /// The rows so far; begins anew.
+    /// The rows so far, and which of them are put aside; begins anew.
     ///
     /// # Errors
     /// `Internal` if Arrow refuses them.
-    pub(super) fn take(&mut self) -> Result<RecordBatch> {
+    pub(super) fn take(&mut self) -> Result<(RecordBatch, Refused)> {
         let columns = self
             .builders
             .iter_mut()
@@ -140,8 +170,20 @@ impl Columns {
             .map(|(builder, field)| builder.take(field))
             .collect::<Result<_>>()?;
         (self.rows, self.bytes) = (0, 0);
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+        let refused = std::mem::take(&mut self.refused);
+        Ok((RecordBatch::try_new(Arc::clone(&self.schema), columns)?, refused))
     }
+}
+
+/// Adds a value of a row to its column; about how many bytes it takes.
+fn take(builder: &mut Builder, field: &Field, row: &SqliteRow, place: usize) -> Result<usize, Why> {
+    let raw = row.try_get_raw(place).map_err(|_| "it cannot be read".to_owned())?;
+    let stored = Stored::of(raw)?;
+    if matches!(stored, Stored::Null) && !field.is_nullable() {
+        return Err("it is NULL, and may not be".to_owned());
+    }
+    builder.push(&stored)?;
+    Ok(stored.bytes())
 }
 
 impl Builder {
@@ -208,6 +250,28 @@ impl Builder {
             Self::Time(b) => b.append_option(parsed(stored, text::parse_time, "03:04:05.123456")?),
         }
         Ok(())
+    }
+
+    /// NULL; where there can be none, a value that nobody looks at.
+    fn push_nothing(&mut self, nullable: bool) {
+        let any = (!nullable).then_some(());
+        match self {
+            Self::Int16(b) => b.append_option(any.map(|()| 0)),
+            Self::Int32(b) => b.append_option(any.map(|()| 0)),
+            Self::Int64(b) => b.append_option(any.map(|()| 0)),
+            Self::Float32(b) => b.append_option(any.map(|()| 0.0)),
+            Self::Float64(b) => b.append_option(any.map(|()| 0.0)),
+            Self::Decimal(b, ..) => b.append_option(any.map(|()| 0)),
+            Self::Boolean(b) => b.append_option(any.map(|()| false)),
+            Self::Text(b) => b.append_option(any.map(|()| "")),
+            Self::Binary(b) => b.append_option(any.map(|()| [])),
+            // Sixteen bytes always fit.
+            Self::Uuid(b) if !nullable => drop(b.append_value([0; 16])),
+            Self::Uuid(b) => b.append_null(),
+            Self::Date(b) => b.append_option(any.map(|()| 0)),
+            Self::Timestamp(b) => b.append_option(any.map(|()| 0)),
+            Self::Time(b) => b.append_option(any.map(|()| 0)),
+        }
     }
 
     fn take(&mut self, field: &Field) -> Result<ArrayRef> {

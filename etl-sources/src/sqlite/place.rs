@@ -96,6 +96,13 @@ impl Place {
         Self { scan: Some(scan), ..self.clone() }
     }
 
+    /// Rows with a cursor below this were read, and no sweep that goes on from here reads them again:
+    /// what the sweep under way has behind it, as far as its horizon reaches, and what the ones
+    /// before it had. Whatever is written from now on is above it.
+    pub(super) fn passed(&self) -> Option<Moment> {
+        self.low.max(self.scan.as_ref().map(|scan| scan.cursor).min(self.h))
+    }
+
     /// The place behind a sweep whose last row, if it read one, had the cursor `last`.
     ///
     /// `low` never passes the horizon, never goes back, and, unless `exact`, never passes what
@@ -190,5 +197,18 @@ mod tests {
         for wrong in ["0", "zz", "010"] {
             assert!(KeyPart::bytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_passed_ends_at_the_scan_and_at_the_horizon() {
+        let passed = |scan: Option<i64>| {
+            let scan = scan.map(|at| Scan { cursor: Moment(at), key: Vec::new() });
+            Place { scan, ..place(10, 20) }.passed()
+        };
+        assert_eq!(passed(None), Some(Moment(10)));
+        assert_eq!(passed(Some(15)), Some(Moment(15)));
+        // Above the horizon rows come early, and again.
+        assert_eq!(passed(Some(25)), Some(Moment(20)));
+        assert_eq!(Place::default().passed(), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
-use etl_core::connector::{FilterExit, Mode};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use etl_core::connector::{FilterExit, Mode, OnSpecial};
 use etl_core::error::{Error, Result, ResultExt};
 use etl_core::{Definition, StreamSchema};
 use etl_sql::sqlite::table::{self, Column, Table};
@@ -11,6 +11,7 @@ use etl_sql::sqlite::types;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::sqlite::Settings;
+use crate::sqlite::decode::Columns;
 
 /// The stream's schema and the table behind it.
 #[derive(Debug, Clone)]
@@ -28,6 +29,38 @@ impl Shape {
             met.context(|| settings.name.clone())?;
         }
         Ok(shape)
+    }
+
+    /// The same, which must be what a run was told before.
+    ///
+    /// # Errors
+    /// As [`Shape::of`]; `Schema` if the table has changed.
+    pub(super) async fn as_described(
+        c: &mut SqliteConnection,
+        settings: &Settings,
+        described: Option<SchemaRef>,
+    ) -> Result<Self> {
+        let shape = Self::of(c, settings).await?;
+        if described.is_none_or(|described| described == shape.stream.schema) {
+            return Ok(shape);
+        }
+        Err(Error::schema(format!(
+            "{}: table {} has changed since the run began; run again",
+            settings.name, settings.table
+        )))
+    }
+
+    /// Empty columns for the stream's rows.
+    ///
+    /// # Errors
+    /// As [`Columns::new`].
+    pub(super) fn columns(&self, settings: &Settings) -> Result<Columns> {
+        // Without its key a row could not be named.
+        let puts_aside = |name: &str| {
+            settings.stream.config.special(name) == OnSpecial::Quarantine
+                && !settings.key().iter().any(|key| key == name)
+        };
+        Ok(Columns::new(&self.stream.schema)?.putting_aside(puts_aside))
     }
 
     /// The same without looking at the requirements.

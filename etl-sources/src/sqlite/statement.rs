@@ -1,4 +1,4 @@
-//! The statement that reads what is left of a sweep.
+//! The statement that reads what is left of a sweep, and the one that reads rows by their keys.
 
 use etl_core::connector::Mode;
 use etl_core::error::{Error, Result};
@@ -63,6 +63,59 @@ pub(super) fn of(
         conditions.join(" AND ")
     );
     Ok(Some((statement, values)))
+}
+
+/// How a column of a key is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    Integer,
+    /// 0 or 1.
+    Boolean,
+    Text,
+    Blob,
+}
+
+/// The statement that reads the rows which may have these keys, and its values. A column of the key
+/// without a [`Part`] is not looked at.
+///
+/// # Errors
+/// `Data` if a key's text is none of its column's type.
+pub(super) fn by_key(
+    settings: &Settings,
+    table: &str,
+    parts: &[Option<Part>],
+    keys: &[Vec<String>],
+) -> Result<(String, SqliteArguments)> {
+    let names = settings.key().iter().zip(parts);
+    let names = names
+        .filter(|(_, part)| part.is_some())
+        .map(|(name, _)| Ok(format!("t.{} = ?", quote::name(name)?)));
+    let condition = names.collect::<Result<Vec<_>>>()?.join(" AND ");
+    let mut values = SqliteArguments::default();
+    let read = format!(
+        "SELECT {} FROM main.{} AS t",
+        columns(&settings.stream.config.select)?,
+        quote::name(table)?
+    );
+    if condition.is_empty() {
+        return Ok((read, values));
+    }
+    for texts in keys {
+        for (part, text) in parts.iter().zip(texts) {
+            let unfit = || Error::data("a key in the quarantine is none of the table's");
+            match part {
+                Some(Part::Integer) => {
+                    bind(&mut values, text.parse::<i64>().map_err(|_| unfit())?)?;
+                }
+                Some(Part::Boolean) => bind(&mut values, i64::from(text == "true"))?,
+                Some(Part::Text) => bind(&mut values, text.clone())?,
+                Some(Part::Blob) => bind(&mut values, KeyPart::bytes(text).map_err(|_| unfit())?)?,
+                None => {}
+            }
+        }
+    }
+    let conditions = vec![format!("({condition})"); keys.len()].join(" OR ");
+    Ok((format!("{read} WHERE {conditions}"), values))
 }
 
 /// Named as in the config: SQLite would name them as the table spells them.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::SchemaRef;
-use etl_core::connector::Mode;
+use etl_core::connector::{FilterExit, Mode};
 use etl_core::error::{Error, Result};
-use etl_core::{Batch, BatchLimits, Changes, Progress};
+use etl_core::quarantine::Refused;
+use etl_core::{Aside, Batch, BatchLimits, Changes, Progress, Rejected};
 use etl_sql::sqlite::connect::{Access, BUSY_TIMEOUT, connect};
 use etl_sql::sqlite::text::{self, Form};
 use etl_sql::sqlite::{error, quote};
@@ -51,13 +52,7 @@ impl Sweep {
             .execute("BEGIN")
             .await
             .map_err(|cause| error::classify(cause, "beginning to read"))?;
-        let shape = Shape::of(&mut connection, &settings).await?;
-        if described.is_some_and(|described| described != shape.stream.schema) {
-            return Err(Error::schema(format!(
-                "{}: table {} has changed since the run began; run again",
-                settings.name, settings.table
-            )));
-        }
+        let shape = Shape::as_described(&mut connection, &settings, described).await?;
         let newest = horizon::newest(&mut connection, &settings, &shape.table.name).await?;
         // A sweep that goes on keeps its horizon: a later one would let rows slip through that
         // were committed meanwhile below it, behind the place where it goes on.
@@ -118,7 +113,7 @@ impl Sweep {
     }
 
     async fn read(&mut self, batches: &mut Sender<Result<Batch>>) -> Result<()> {
-        let mut reading = Reading::new(&self.shape, &self.place)?;
+        let mut reading = Reading::new(&self.settings, &self.shape, &self.place)?;
         let name = &self.shape.table.name;
         let statement = match self.form {
             Some(form) => statement::of(&self.settings, name, form, &self.place)?,
@@ -172,15 +167,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn new(shape: &Shape, place: &Place) -> Result<Self> {
+    fn new(settings: &Settings, shape: &Shape, place: &Place) -> Result<Self> {
         debug_assert!(place.low <= place.h || place.h.is_none());
-        Ok(Self {
-            columns: Columns::new(&shape.stream.schema)?,
-            last: None,
-            read: 0,
-            reread: 0,
-            early: 0,
-        })
+        Ok(Self { columns: shape.columns(settings)?, last: None, read: 0, reread: 0, early: 0 })
     }
 
     fn is_full(&self, limits: BatchLimits) -> bool {
@@ -205,7 +194,10 @@ impl View<'_> {
         if early && reading.early >= self.settings.stream.config.max_reread() {
             return Ok(false);
         }
-        reading.columns.push(&row).map_err(|(column, why)| self.refused(&row, &column, &why))?;
+        reading
+            .columns
+            .push(&row)
+            .map_err(|(column, why)| self.settings.refused(&row, &column, &why))?;
         reading.read += 1;
         reading.reread += u64::from(self.place.high.is_some_and(|high| moment <= high));
         reading.early += u64::from(early);
@@ -216,7 +208,7 @@ impl View<'_> {
     /// The row's cursor, which must have the form of all others.
     fn moment(&self, row: &SqliteRow) -> Result<Moment> {
         let cursor = self.settings.cursor();
-        let stored = stored(row, cursor).map_err(|why| self.refused(row, cursor, &why))?;
+        let stored = stored(row, cursor).map_err(|why| self.settings.refused(row, cursor, &why))?;
         let read = match stored {
             Stored::Text(text) => Form::read(text),
             _ => None,
@@ -231,19 +223,9 @@ impl View<'_> {
                     "it has another form than {form}, which the column's newest value has; texts \
                      of different forms do not sort as their times do"
                 );
-                Err(self.refused(row, cursor, &why))
+                Err(self.settings.refused(row, cursor, &why))
             }
         }
-    }
-
-    fn refused(&self, row: &SqliteRow, column: &str, why: &str) -> Error {
-        let key = self.settings.key().iter().map(|name| match stored(row, name) {
-            Ok(Stored::Integer(number)) => format!("{name}={number}"),
-            Ok(Stored::Text(text)) => format!("{name}={text}"),
-            _ => format!("{name}=?"),
-        });
-        let key = key.collect::<Vec<_>>().join(", ");
-        Error::data(format!("{}: column {column}, row {key}: {why}", self.settings.name))
     }
 
     /// A batch in the middle of the sweep.
@@ -254,7 +236,7 @@ impl View<'_> {
             Ok(Stored::Integer(number)) => Ok(KeyPart::Integer(number)),
             Ok(Stored::Text(text)) => Ok(KeyPart::Text(text.to_owned())),
             Ok(Stored::Blob(bytes)) => Ok(KeyPart::blob(bytes)),
-            _ => Err(self.refused(row, name, "it cannot be part of a key")),
+            _ => Err(self.settings.refused(row, name, "it cannot be part of a key")),
         });
         let place = self.place.at(Scan { cursor: *cursor, key: key.collect::<Result<_>>()? });
         self.ended(reading, &place)
@@ -267,7 +249,8 @@ impl View<'_> {
             reread: std::mem::take(&mut reading.reread),
             horizon_micros: self.place.h.map(|Moment(micros)| micros),
         };
-        let changes = self.changes(reading.columns.take()?)?;
+        let (records, refused) = reading.columns.take()?;
+        let (changes, put) = self.changes(records, refused)?;
         tracing::trace!(
             stream = self.settings.name,
             rows = changes.len(),
@@ -275,23 +258,56 @@ impl View<'_> {
             "batch read"
         );
         let position = place.position()?;
-        Ok(Batch { changes, position, progress, aside: etl_core::Aside::default() })
+        let aside = Aside { put, ..Aside::default() };
+        Ok(Batch { changes, position, progress, aside })
     }
 
-    /// Rows that pass the filter, and deletes of those that do not.
-    fn changes(&self, records: RecordBatch) -> Result<Changes> {
-        let Some(filter) = &self.settings.filter else { return Ok(Changes::upserts(records)) };
+    /// Rows that pass the filter, and deletes of those that do not; and rows that are put aside.
+    fn changes(&self, records: RecordBatch, refused: Refused) -> Result<(Changes, Vec<Rejected>)> {
         debug_assert_eq!(records.schema_ref(), &self.shape.stream.schema);
-        let passes = filter.evaluate(&records)?;
-        if self.settings.stream.config.filter_exit().is_told() {
-            return Changes::new(records, Some(!&passes));
-        }
-        let kept = filter_record_batch(&records, &BooleanArray::new(passes, None))?;
-        Ok(Changes::upserts(kept))
+        let (changes, put) = self.settings.judged(records, refused)?;
+        let deletes = changes.deletes().filter(|_| !self.settings.filter_exit().is_told());
+        let Some(deletes) = deletes else { return Ok((changes, put)) };
+        let kept = filter_record_batch(changes.records(), &BooleanArray::new(!deletes, None))?;
+        Ok((Changes::upserts(kept), put))
     }
 }
 
-fn stored<'r>(row: &'r SqliteRow, column: &str) -> Result<Stored<'r>, String> {
+impl Settings {
+    /// Says which value of which row cannot be carried.
+    pub(super) fn refused(&self, row: &SqliteRow, column: &str, why: &str) -> Error {
+        let key = self.key().iter().map(|name| match stored(row, name) {
+            Ok(Stored::Integer(number)) => format!("{name}={number}"),
+            Ok(Stored::Text(text)) => format!("{name}={text}"),
+            _ => format!("{name}=?"),
+        });
+        let key = key.collect::<Vec<_>>().join(", ");
+        Error::data(format!("{}: column {column}, row {key}: {why}", self.name))
+    }
+
+    /// What becomes of a row that leaves the filter.
+    pub(super) fn filter_exit(&self) -> FilterExit {
+        self.stream.config.filter_exit()
+    }
+
+    /// Rows that pass the filter as upserts, others as deletes; and rows that are put aside. A row
+    /// that does not pass is not put aside, unless the filter looks at the value that has no form.
+    pub(super) fn judged(
+        &self,
+        records: RecordBatch,
+        mut refused: Refused,
+    ) -> Result<(Changes, Vec<Rejected>)> {
+        let Some(filter) = &self.filter else {
+            return refused.take_out(Changes::upserts(records), self.key());
+        };
+        let (passes, looks_at) = (filter.evaluate(&records)?, filter.columns());
+        refused
+            .retain(|row, column| passes.value(row) || looks_at.iter().any(|name| *name == column));
+        refused.take_out(Changes::new(records, Some(!&passes))?, self.key())
+    }
+}
+
+pub(super) fn stored<'r>(row: &'r SqliteRow, column: &str) -> Result<Stored<'r>, String> {
     let raw = row.try_get_raw(column).map_err(|_| "it cannot be read".to_owned())?;
     Stored::of(raw)
 }

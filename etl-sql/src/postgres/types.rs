@@ -108,6 +108,15 @@ impl Mapped {
     pub fn literal(&self, text: &str) -> Result<String> {
         Ok(format!("{}::{}", quote::text(text)?, self.wire.type_name()))
     }
+
+    /// A value of its type, from an SQL expression that yields a [`RowKey`](etl_core::RowKey)'s text.
+    #[must_use]
+    pub fn of_key(&self, text: &str) -> String {
+        match self.wire {
+            Wire::Bytes => format!("decode({text}, 'hex')"),
+            wire => format!("({text})::{}", wire.type_name()),
+        }
+    }
 }
 
 impl Wire {

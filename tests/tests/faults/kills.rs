@@ -83,7 +83,7 @@ async fn kills(target: &'static str, name: &str) {
             record.end();
         }
     });
-    at_once(modes).await;
+    Box::pin(at_once(modes)).await;
 }
 
 /// The same kills of a run that does not make rows and position durable together.
@@ -130,15 +130,15 @@ async fn control(target: &'static str, record: &Recorder) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_into_sql_server_may_be_killed_at_every_fail_point_and_anywhere() {
-    kills("mssql", "SQL Server").await;
+    Box::pin(kills("mssql", "SQL Server")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_into_postgres_may_be_killed_at_every_fail_point_and_anywhere() {
-    kills("postgres", "Postgres").await;
+    Box::pin(kills("postgres", "Postgres")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_into_sqlite_may_be_killed_at_every_fail_point_and_anywhere() {
-    kills("sqlite", "SQLite").await;
+    Box::pin(kills("sqlite", "SQLite")).await;
 }

@@ -77,8 +77,8 @@ fn a_bad_file_is_told_with_line_key_and_suggestion() {
         ),
         (
             "pipeline: orders",
-            "pipeline: orders\nquarantine: { max_rows: 1 }",
-            "quarantine.max_rows",
+            "pipeline: orders\nquarantine: { max_rows: some }",
+            "orders.yaml:3: quarantine.max_rows: \"some\" is neither a number of rows",
         ),
         ("\"status = 'confirmed'\"", "\"status + 1\"", "orders.yaml:13: streams.orders.where"),
         (

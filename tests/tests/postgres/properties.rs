@@ -165,7 +165,7 @@ fn decode(columns: &[Mapped], pieces: &[&[u8]]) -> etl_core::Result<RecordBatch>
         }
     }
     frames.finish()?;
-    Ok(rows.take()?.records().clone())
+    Ok(rows.take(&[])?.0.records().clone())
 }
 
 #[tokio::test(flavor = "multi_thread")]

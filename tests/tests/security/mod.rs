@@ -48,7 +48,7 @@ fn base64_inside(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The spelling in which `bytes` hold the secret, if they do.
-fn found(bytes: &[u8], secret: &str) -> Option<String> {
+pub(crate) fn found(bytes: &[u8], secret: &str) -> Option<String> {
     spellings(secret)
         .into_iter()
         .find(|spelling| bytes.windows(spelling.len()).any(|window| window == spelling))

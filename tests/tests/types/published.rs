@@ -29,7 +29,8 @@ text, or the run stops before anything of its batch is written and names the col
 - **loud about** are values that stop the run. Those that have no form in a target, such as NaN, infinity
   or a date before the year 1, become NULL with `on_special: \"null\"`, or the nearest value that there is
   with `on_special: clamp`: the last day for infinity, the last microsecond of a day for 24:00. NaN is near
-  to nothing and always stops the run. `on_special_columns: { valid_until: clamp }` says it for one column.
+  to nothing and stops the run. With `on_special: quarantine` their row is put aside. `on_special_columns:
+  { valid_until: clamp }` says it for one column.
 - A text is never trimmed, but for `char(n)` and `nchar(n)`, whose blanks at the end fill the column up and
   mean nothing. Lengths are characters in Postgres and SQLite, UTF-16 units in SQL Server: an emoji is one and two.
 - SQL Server takes keys that differ in blanks at the end for equal: such a key is refused. An index there

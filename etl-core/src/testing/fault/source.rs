@@ -9,10 +9,11 @@ use futures::{StreamExt, TryStreamExt};
 use super::{Faults, Method};
 use crate::batch::BatchLimits;
 use crate::connector::Finding;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::position::Position;
+use crate::quarantine::RowKey;
 use crate::schema::StreamSchema;
-use crate::source::{Batches, Source};
+use crate::source::{Batches, Found, Lookup, Source};
 
 /// Any source, with faults.
 pub struct FaultySource {
@@ -51,7 +52,20 @@ impl Source for FaultySource {
         self.faults.around(Method::Committed, self.inner.committed(position)).await
     }
 
+    fn lookup(&self) -> Option<&dyn Lookup> {
+        self.inner.lookup().is_some().then_some(self as &dyn Lookup)
+    }
+
     async fn check(&self) -> Result<Vec<Finding>> {
         self.faults.around(Method::Check, self.inner.check()).await
+    }
+}
+
+#[async_trait]
+impl Lookup for FaultySource {
+    async fn rows(&self, keys: &[RowKey], reached: &Position) -> Result<Found> {
+        let inner =
+            self.inner.lookup().ok_or_else(|| Error::internal("a source cannot look up"))?;
+        self.faults.around(Method::Lookup, inner.rows(keys, reached)).await
     }
 }

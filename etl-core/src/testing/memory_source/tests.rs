@@ -94,3 +94,21 @@ async fn the_contract_catches_a_naive_watermark() {
 async fn the_contract_catches_a_cursor_without_a_key() {
     contract_with(super::SourceDefect::CursorOnly).await;
 }
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "no_row_is_both_found_and_appended")]
+async fn the_contract_catches_a_lookup_that_gives_what_is_read_again() {
+    contract_with(super::SourceDefect::LookupUnsettled).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_row_that_is_gone_is_a_delete_where_the_stream_deletes")]
+async fn the_contract_catches_a_lookup_that_loses_a_missing_key() {
+    contract_with(super::SourceDefect::LookupLosesMissing).await;
+}
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "a_row_outside_of_the_filter_is_no_row")]
+async fn the_contract_catches_a_lookup_without_the_filter() {
+    contract_with(super::SourceDefect::LookupIgnoresFilter).await;
+}

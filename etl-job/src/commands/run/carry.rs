@@ -11,6 +11,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::Round;
+use crate::build::Work;
 use crate::config::{PipelineFile, Refused};
 use crate::exit;
 use crate::report::Summary;
@@ -61,7 +62,8 @@ impl Round {
             metrics.tls_unverified(section.side, section.tls_unverified());
         }
         let started = Instant::now();
-        let built = self.file.build_pipeline(stream, &self.wish(), metrics.clone());
+        let wish = self.wish();
+        let built = self.file.build_pipeline(stream, &wish, metrics.clone());
         match built {
             Ok(pipeline) => {
                 tracing::info!("run begins");
@@ -70,7 +72,10 @@ impl Round {
                     pipeline = pipeline.with_observer(observer);
                 }
                 fail_point!("job.before-run");
-                Box::pin(pipeline.run(&self.stop)).await
+                match wish.work {
+                    Work::Replay => Box::pin(pipeline.replay(&self.stop)).await,
+                    Work::Sweep | Work::FullRefresh => Box::pin(pipeline.run(&self.stop)).await,
+                }
             }
             Err(error) => {
                 let finished = not_begun(run, stream.full_name(), error, started.elapsed());

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::carry::Progress;
 use super::turns;
-use crate::build::Wish;
+use crate::build::{Wish, Work};
 use crate::commands::is_refused_login;
 use crate::config::PipelineFile;
 use crate::exit;
@@ -28,7 +28,7 @@ pub(crate) struct Round {
     pub(super) stop: CancellationToken,
     pub(super) output: Output,
     pub(super) progress: Progress,
-    full_refresh: bool,
+    work: Work,
     began: Instant,
     /// When no further batch, and no further stream, is begun.
     ends: Option<Instant>,
@@ -59,7 +59,7 @@ impl Round {
             telemetry: telemetry.clone(),
             stop: stop.clone(),
             progress: Progress::default(),
-            full_refresh: wish.full_refresh,
+            work: wish.work,
             refused: Mutex::default(),
             began,
             file,
@@ -157,7 +157,7 @@ impl Round {
     /// What the rest of the round's time and the command line make of a run that begins now.
     pub(super) fn wish(&self) -> Wish {
         let left = self.ends.map(|end| end.saturating_duration_since(Instant::now()));
-        Wish { full_refresh: self.full_refresh, deadline: left }
+        Wish { work: self.work, deadline: left }
     }
 
     /// A login that was refused once is refused to every stream; each further try helps to lock

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use etl_core::error::{Error, Result};
 use futures::TryStreamExt;
-use tiberius::{ColumnData, QueryItem, QueryStream, Row};
+use tiberius::{ColumnData, QueryItem, QueryStream, Row, ToSql};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::mark::{Cursor, Mark};
@@ -37,17 +38,50 @@ impl Connection {
     /// Classed by the server's number.
     pub async fn fetch(&mut self, settings: &str, select: &str, doing: &str) -> Result<Fetch<'_>> {
         let limit = self.limit();
-        let sql = format!("{settings}{select};\nSELECT ROWCOUNT_BIG() AS [rows];");
+        let sql = counted(&format!("{settings}{select}"));
         // The driver's futures are large.
         let sent = timeout(limit, Box::pin(self.client.simple_query(sql))).await;
+        Fetch::new(sent, doing, limit)
+    }
+
+    /// The same of a `SELECT` with texts as its parameters `@P1` ….
+    ///
+    /// Dropped half way, as [`Connection::fetch`].
+    ///
+    /// # Errors
+    /// Classed by the server's number.
+    pub async fn fetch_with(
+        &mut self,
+        settings: &str,
+        select: &str,
+        parameters: &[String],
+        doing: &str,
+    ) -> Result<Fetch<'_>> {
+        let limit = self.limit();
+        let parameters: Vec<_> = parameters.iter().map(|text| text as &dyn ToSql).collect();
+        let sql = counted(&format!("{settings}{select}"));
+        let sent = self.client.query(sql, &parameters);
+        Fetch::new(timeout(limit, Box::pin(sent)).await, doing, limit)
+    }
+}
+
+/// A `SELECT` and behind it how many rows it gave.
+fn counted(select: &str) -> String {
+    format!("{select};\nSELECT ROWCOUNT_BIG() AS [rows];")
+}
+
+impl<'a> Fetch<'a> {
+    fn new(
+        sent: std::result::Result<tiberius::Result<QueryStream<'a>>, Elapsed>,
+        doing: &str,
+        limit: Duration,
+    ) -> Result<Self> {
         let items = sent
             .map_err(|_| timed_out(Phase::Repeatable, doing, limit.as_secs()))?
             .map_err(|error| broken(&error, doing))?;
         Ok(Fetch { items, doing: doing.to_owned(), limit, received: 0, counted: None })
     }
-}
 
-impl Fetch<'_> {
     /// The next row; `None` once all of them have come.
     ///
     /// Dropped half way, the next call goes on with the same row; nothing is skipped.

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use etl_core::batch::Changes;
 use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
+use etl_core::quarantine::{Refused, Rejected};
 
 use super::builder::{Builder, Why};
 use super::fetch::Record;
@@ -38,6 +39,8 @@ pub struct Rows {
     on_special: Vec<OnSpecial>,
     /// The columns of which deletes need the true value.
     is_key: Vec<bool>,
+    /// Rows that are put aside; the columns have them until they are taken.
+    refused: Refused,
     bytes: usize,
 }
 
@@ -52,7 +55,8 @@ impl Rows {
     ) -> Self {
         let columns = wires.iter().map(|wire| (*wire, Builder::new(&wire.arrow()))).collect();
         let deletes = BooleanBufferBuilder::new(0);
-        Self { schema, columns, deletes, on_special, is_key, bytes: 0 }
+        let refused = Refused::default();
+        Self { schema, columns, deletes, on_special, is_key, refused, bytes: 0 }
     }
 
     /// The number of rows since the last [`Rows::take`].
@@ -73,15 +77,18 @@ impl Rows {
         self.bytes
     }
 
-    /// Adds a row; of a delete only the key has to have a form.
+    /// Adds a row; of a delete only the key has to have a form. One that is to be put aside counts
+    /// as a row until it is taken.
     ///
     /// # Errors
     /// A fault; the columns are then of no more use.
     pub fn push(&mut self, record: &Record, delete: bool) -> Result<(), Fault> {
+        let mut aside: Option<Fault> = None;
         for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
             let nullable = self.schema.field(index).is_nullable();
             let on_special = self.on_special.get(index).copied().unwrap_or_default();
-            let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
+            let is_key = self.is_key.get(index).copied().unwrap_or(true);
+            let needed = !delete || is_key;
             let Err(why) = builder.append(*wire, record.cell(index), nullable) else { continue };
             match (why, on_special) {
                 (Why::Type, _) => {}
@@ -93,20 +100,30 @@ impl Rows {
                     builder.append_nothing(true);
                     continue;
                 }
+                // Without its key a row could not be named.
+                (_, OnSpecial::Quarantine) if !is_key => {
+                    builder.append_nothing(nullable);
+                    aside.get_or_insert_with(|| why.fault(index, *wire, nullable, on_special));
+                    continue;
+                }
                 _ => {}
             }
             return Err(why.fault(index, *wire, nullable, on_special));
+        }
+        if let Some(Fault { column, what, .. }) = aside {
+            self.refused.push(self.deletes.len(), self.schema.field(column).name(), what);
         }
         self.deletes.append(delete);
         self.bytes += record.size();
         Ok(())
     }
 
-    /// The rows so far, and empty columns.
+    /// The rows so far, and those that are put aside, named by the columns of `key`. Leaves empty
+    /// columns.
     ///
     /// # Errors
     /// `Internal` if the columns do not fit the schema.
-    pub fn take(&mut self) -> Result<Changes> {
+    pub fn take(&mut self, key: &[String]) -> Result<(Changes, Vec<Rejected>)> {
         self.bytes = 0;
         let columns = self
             .columns
@@ -114,8 +131,9 @@ impl Rows {
             .zip(self.schema.fields())
             .map(|((_, builder), field)| builder.finish(field.data_type()))
             .collect();
-        let deletes = self.deletes.finish();
-        Changes::new(RecordBatch::try_new(Arc::clone(&self.schema), columns)?, Some(deletes))
+        let records = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        let changes = Changes::new(records, Some(self.deletes.finish()))?;
+        self.refused.take_out(changes, key)
     }
 }
 

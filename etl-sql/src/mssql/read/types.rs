@@ -103,8 +103,16 @@ impl Mapped {
     /// A literal of its type, from the text that [`super::Record::text`] gives.
     #[must_use]
     pub fn literal(&self, text: &str) -> String {
-        let quoted = quote::text(text);
-        let as_type = |name: &str| format!("CONVERT({name}, {quoted})");
+        if self.wire == Wire::Bytes && is_hex(text) {
+            return text.to_owned();
+        }
+        self.value(&quote::text(text))
+    }
+
+    /// A value of its type, from an SQL expression that yields such a text.
+    #[must_use]
+    pub fn value(&self, text: &str) -> String {
+        let as_type = |name: &str| format!("CONVERT({name}, {text})");
         match self.wire {
             Wire::Bit => as_type("bit"),
             Wire::TinyInt | Wire::SmallInt => as_type("smallint"),
@@ -113,19 +121,33 @@ impl Mapped {
             Wire::Real => as_type("real"),
             Wire::Float => as_type("float(53)"),
             Wire::Decimal(_, _, scale) => as_type(&format!("decimal(38,{scale})")),
-            Wire::Text => quoted,
-            Wire::Bytes if is_hex(text) => text.to_owned(),
-            Wire::Bytes => format!("CONVERT(varbinary(max), {quoted}, 1)"),
+            Wire::Text => text.to_owned(),
+            Wire::Bytes => format!("CONVERT(varbinary(max), {text}, 1)"),
             Wire::Guid => as_type("uniqueidentifier"),
             Wire::Date => as_type("date"),
             Wire::Time(digits) => as_type(&format!("time({digits})")),
-            Wire::DateTime => format!("CONVERT(datetime, CONVERT(datetime2(3), {quoted}, 126))"),
-            Wire::SmallDateTime => format!("CONVERT(smalldatetime, {quoted}, 126)"),
-            Wire::DateTime2(digits) => format!("CONVERT(datetime2({digits}), {quoted}, 126)"),
+            Wire::DateTime => format!("CONVERT(datetime, CONVERT(datetime2(3), {text}, 126))"),
+            Wire::SmallDateTime => format!("CONVERT(smalldatetime, {text}, 126)"),
+            Wire::DateTime2(digits) => format!("CONVERT(datetime2({digits}), {text}, 126)"),
             Wire::DateTimeOffset(digits) => {
-                format!("CONVERT(datetimeoffset({digits}), {quoted}, 126)")
+                format!("CONVERT(datetimeoffset({digits}), {text}, 126)")
             }
         }
+    }
+
+    /// Such a text, from that of a [`RowKey`](etl_core::RowKey); `None` if a value is not what its
+    /// key says, because a seventh digit was cut off.
+    #[must_use]
+    pub fn key_text(&self, text: &str) -> Option<String> {
+        Some(match self.wire {
+            Wire::Time(7) | Wire::DateTime2(7) | Wire::DateTimeOffset(7) => return None,
+            Wire::Bit => u8::from(text == "true").to_string(),
+            Wire::Bytes => format!("0x{text}"),
+            Wire::Guid => uuid::Uuid::try_parse(text).ok()?.to_string(),
+            Wire::SmallDateTime => text.split('.').next().unwrap_or_default().to_owned(),
+            Wire::DateTimeOffset(_) => format!("{}+00:00", text.trim_end_matches('Z')),
+            _ => text.to_owned(),
+        })
     }
 }
 

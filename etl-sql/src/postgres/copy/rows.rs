@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use etl_core::batch::Changes;
 use etl_core::connector::OnSpecial;
 use etl_core::error::{Error, Result};
+use etl_core::quarantine::{Refused, Rejected};
 use etl_core::schema::{meta, meta_number};
 
 use super::frames::Frame;
@@ -39,6 +40,8 @@ pub struct Rows {
     on_special: Vec<OnSpecial>,
     /// The columns of which deletes need the true value.
     is_key: Vec<bool>,
+    /// Rows that are put aside; the columns have them until they are taken.
+    refused: Refused,
     bytes: usize,
 }
 
@@ -69,7 +72,8 @@ impl Rows {
     ) -> Self {
         let columns = wires.iter().map(|wire| (*wire, Builder::new(*wire))).collect();
         let deletes = BooleanBufferBuilder::new(0);
-        Self { schema, columns, deletes, on_special, is_key, bytes: 0 }
+        let refused = Refused::default();
+        Self { schema, columns, deletes, on_special, is_key, refused, bytes: 0 }
     }
 
     /// The number of rows since the last [`Rows::take`].
@@ -90,16 +94,19 @@ impl Rows {
         self.bytes
     }
 
-    /// Adds a row; of a delete only the key has to have a form.
+    /// Adds a row; of a delete only the key has to have a form. One that is to be put aside counts
+    /// as a row until it is taken.
     ///
     /// # Errors
     /// A fault; the columns are then of no more use.
     pub fn push(&mut self, frame: &Frame<'_>, delete: bool) -> Result<(), Fault> {
+        let mut aside: Option<Fault> = None;
         for (index, (wire, builder)) in self.columns.iter_mut().enumerate() {
             let field = self.schema.field(index);
             let nullable = field.is_nullable();
             let on_special = self.on_special.get(index).copied().unwrap_or_default();
-            let needed = !delete || self.is_key.get(index).copied().unwrap_or(true);
+            let is_key = self.is_key.get(index).copied().unwrap_or(true);
+            let needed = !delete || is_key;
             let outcome = match frame.field(index) {
                 Some(bytes) => builder.append(*wire, bytes),
                 None if nullable => {
@@ -111,12 +118,8 @@ impl Rows {
             let Err(why) = outcome else { continue };
             match (&why, on_special) {
                 (Why::Garbled, _) => {}
-                (_, _) if !needed && nullable => {
-                    builder.append_null();
-                    continue;
-                }
                 (_, _) if !needed => {
-                    builder.append_neutral();
+                    builder.append_nothing(nullable);
                     continue;
                 }
                 (Why::Special(_), OnSpecial::Null) if nullable => {
@@ -129,20 +132,30 @@ impl Rows {
                         continue;
                     }
                 }
+                // Without its key a row could not be named.
+                (_, OnSpecial::Quarantine) if !is_key => {
+                    builder.append_nothing(nullable);
+                    aside.get_or_insert_with(|| why.fault(index, *wire, nullable, on_special));
+                    continue;
+                }
                 _ => {}
             }
             return Err(why.fault(index, *wire, nullable, on_special));
+        }
+        if let Some(Fault { column, what, .. }) = aside {
+            self.refused.push(self.deletes.len(), self.schema.field(column).name(), what);
         }
         self.deletes.append(delete);
         self.bytes += frame.size();
         Ok(())
     }
 
-    /// The rows so far, and empty columns.
+    /// The rows so far, and those that are put aside, named by the columns of `key`. Leaves empty
+    /// columns.
     ///
     /// # Errors
     /// `Internal` if the columns do not fit the schema.
-    pub fn take(&mut self) -> Result<Changes> {
+    pub fn take(&mut self, key: &[String]) -> Result<(Changes, Vec<Rejected>)> {
         self.bytes = 0;
         let columns = self
             .columns
@@ -150,8 +163,9 @@ impl Rows {
             .zip(self.schema.fields())
             .map(|((_, builder), field)| builder.finish(field.data_type()))
             .collect::<Result<Vec<_>>>()?;
-        let deletes = self.deletes.finish();
-        Changes::new(RecordBatch::try_new(Arc::clone(&self.schema), columns)?, Some(deletes))
+        let records = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
+        let changes = Changes::new(records, Some(self.deletes.finish()))?;
+        self.refused.take_out(changes, key)
     }
 }
 
@@ -329,8 +343,11 @@ impl Builder {
         }
     }
 
-    /// A value that nobody looks at: a column of a delete that is not part of the key.
-    fn append_neutral(&mut self) {
+    /// NULL; where there can be none, a value that nobody looks at.
+    fn append_nothing(&mut self, nullable: bool) {
+        if nullable {
+            return self.append_null();
+        }
         match self {
             Self::Float4(builder) => builder.append_value(0.0),
             Self::Float8(builder) => builder.append_value(0.0),

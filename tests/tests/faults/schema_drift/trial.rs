@@ -74,8 +74,8 @@ impl Trial {
             Database::Mssql(database) => {
                 let keys = "SELECT [name] FROM sys.key_constraints;";
                 let keys = database.rows(keys).await.into_iter().flatten().flatten();
-                let ours = keys.filter(|key| key.to_lowercase().contains("orders"));
-                format!("[{}]", ours.last().unwrap())
+                let mut ours = keys.filter(|key| key.to_lowercase().contains("orders"));
+                format!("[{}]", ours.next_back().unwrap())
             }
             Database::Postgres(_) | Database::Sqlite(_) => "orders_pkey".to_owned(),
         };
