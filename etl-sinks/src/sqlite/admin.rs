@@ -130,7 +130,6 @@ impl SinkAdmin for SqliteAdmin {
         if !has_state(&mut connection).await? {
             return Ok(None);
         }
-        settings.check_version(&mut connection).await?;
         ledger::read(&mut connection, &settings.name).await
     }
 
@@ -152,10 +151,9 @@ impl SinkAdmin for SqliteAdmin {
             return Ok(Vec::new());
         }
         let mut connection = connect(&settings.config, Access::Read, BUSY_TIMEOUT).await?;
-        if !has_state(&mut connection).await? {
+        if table::look_up(&mut connection, "etl_quarantine").await?.is_none() {
             return Ok(Vec::new());
         }
-        settings.check_version(&mut connection).await?;
         aside::read(&mut connection, &settings.name).await
     }
 

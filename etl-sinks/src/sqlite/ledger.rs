@@ -6,11 +6,15 @@ use etl_core::error::Result;
 use etl_core::ledger::{Ledger, RowCounts, RunCounts};
 use etl_core::sink::Prepared;
 use etl_sql::sqlite::connect::now_micros;
-use etl_sql::sqlite::table::get;
+use etl_sql::sqlite::table::{self, get};
 use etl_sql::sqlite::{error, text};
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 const DOING: &str = "reading the ledger";
+
+/// In the file as this version prepares it. Who serves metrics may meet an older one.
+const QUARANTINED: &str = "(SELECT COUNT(*) FROM etl_quarantine AS q WHERE q.name = ?1)";
 
 /// Runs have ids in the order in which they claimed or ended.
 const FIGURES: &str = "\
@@ -25,7 +29,7 @@ SELECT c.updated_at, c.lease_until,
        (SELECT started_at FROM told) AS told_from, (SELECT finished_at FROM told) AS told_to,
        (SELECT COUNT(*) FROM run WHERE outcome IN ('failed', 'fenced', 'abandoned')
            AND id > COALESCE((SELECT id FROM success), 0)) AS failures,
-       (SELECT COUNT(*) FROM etl_quarantine AS q WHERE q.name = ?1) AS quarantined,
+       {quarantined} AS quarantined,
        r.*
   FROM etl_checkpoint AS c
  CROSS JOIN (SELECT COUNT(*) FILTER (WHERE outcome = 'success') AS runs_success,
@@ -47,12 +51,14 @@ SELECT c.updated_at, c.lease_until,
 /// The figures of a pipeline's stream; `None` if it was never prepared.
 pub(super) async fn read(c: &mut SqliteConnection, name: &str) -> Result<Option<Ledger>> {
     let now = now_micros(c).await?;
-    let row = sqlx::query(FIGURES)
+    let prepared = table::look_up(c, "etl_quarantine").await?.is_some();
+    let figures = FIGURES.replace("{quarantined}", if prepared { QUARANTINED } else { "0" });
+    let row = sqlx::query(AssertSqlSafe(figures))
         .bind(name)
         .fetch_optional(c)
         .await
         .map_err(|cause| error::classify(cause, DOING))?;
-    row.as_ref().map(|row| figures(row, now)).transpose()
+    row.as_ref().map(|row| ledger(row, now)).transpose()
 }
 
 const STREAMS: &str = "\
@@ -76,7 +82,7 @@ pub(super) async fn streams(c: &mut SqliteConnection, prefix: &str) -> Result<Ve
     rows.iter().map(stream).collect()
 }
 
-fn figures(row: &SqliteRow, now: i64) -> Result<Ledger> {
+fn ledger(row: &SqliteRow, now: i64) -> Result<Ledger> {
     let at = |column| -> Result<Option<i64>> {
         let text: Option<String> = get(row, column, DOING)?;
         Ok(text.as_deref().and_then(text::parse_timestamp))

@@ -24,6 +24,7 @@ async fn make_older(target: &Side) {
             "ALTER TABLE etl_checkpoint DROP COLUMN generation",
             "ALTER TABLE etl_checkpoint DROP COLUMN phase",
             "DROP TABLE etl_schema_version",
+            "DROP TABLE etl_quarantine",
         ],
     };
     for step in steps {
