@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(never.get("etl_ledger_last_success_time_seconds "), None, "{never:?}");
         assert_eq!(never.get("etl_ledger_freshness_seconds "), None, "{never:?}");
         orders.read(ledger());
-        assert_eq!(shown().len(), 22, "they return");
+        assert_eq!(shown().len(), 23, "they return");
     }
 
     #[tokio::test]
