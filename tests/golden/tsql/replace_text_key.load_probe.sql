@@ -23,6 +23,7 @@ INSERT INTO [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] ([k.e y], [id], [updated_
 SELECT s.[c0], s.[c1], s.[c2] FROM [#stage] AS s
  WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] AS t WHERE t.[k.e y] = s.[c0] AND t.[id] = s.[c1]);
 SET @inserted = @@ROWCOUNT;
+IF EXISTS (SELECT 1 FROM sys.tables WHERE [object_id] = OBJECT_ID(N'[etl_stage].[or''ders "x"_6e9a783b5f50d3cc]') AND CONVERT(nvarchar(40), [modify_date], 126) <> N'2024-02-29T10:00:00.123') THROW 51006, N'the target was altered', 1;
 UPDATE [etl].[run] SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread WHERE [run_id] = @run_id;
 ROLLBACK TRANSACTION;
 SELECT @begins AS [begins];

@@ -19,6 +19,7 @@ INSERT INTO [sales].[or'ders "x"] ([k.e y], [id], [updated_at])
 SELECT s.[c0], s.[c1], s.[c2] FROM [#stage] AS s
  WHERE s.[is_delete] = 0 AND NOT EXISTS (SELECT 1 FROM [sales].[or'ders "x"] AS t WITH (UPDLOCK, SERIALIZABLE) WHERE t.[k.e y] = s.[c0] AND t.[id] = s.[c1]);
 SET @inserted = @@ROWCOUNT;
+IF EXISTS (SELECT 1 FROM sys.tables WHERE [object_id] = OBJECT_ID(N'[sales].[or''ders "x"]') AND CONVERT(nvarchar(40), [modify_date], 126) <> N'2024-02-29T10:00:00.123') THROW 51006, N'the target was altered', 1;
 UPDATE [etl].[run]
    SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
        [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @upserts - @inserted - @updated
