@@ -139,9 +139,20 @@ impl Lane {
             ..PipelineOptions::default()
         };
         let lane = Self { world: Arc::clone(world), target, stream, sections, options };
-        let schema = lane.source(&lane.sections.0).schema().await.unwrap();
-        lane.admin().prepare(&schema).await.unwrap();
+        // The limits are for runs: a machine that is busy may take its time here.
+        for tries in 1.. {
+            match lane.prepare().await {
+                Ok(()) => break,
+                Err(error) if tries < 10 => eprintln!("preparing once more: {error:?}"),
+                Err(error) => panic!("preparing: {error:?}"),
+            }
+        }
         lane
+    }
+
+    async fn prepare(&self) -> etl_core::Result<()> {
+        let schema = self.source(&self.world.source.section()).schema().await?;
+        self.admin().prepare(&schema).await
     }
 
     pub(super) fn source(&self, section_: &Value) -> Arc<dyn Source> {
