@@ -117,6 +117,14 @@ pub struct Batch {
     pub aside: Aside,
 }
 
+impl Batch {
+    /// A batch that puts nothing aside.
+    #[must_use]
+    pub fn new(changes: Changes, position: Position, progress: Progress) -> Self {
+        Self { changes, position, progress, aside: Aside::default() }
+    }
+}
+
 /// The bounds of a batch: it ends at whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchLimits {

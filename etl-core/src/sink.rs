@@ -27,7 +27,7 @@ use crate::schema::{Definition, StreamSchema};
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use etl_core::connector::Mode;
 /// use etl_core::testing::{Conditions, MemorySink, MemoryTarget, Network, Row};
-/// use etl_core::{Aside, Batch, Changes, Claim, Fence, Position, Progress, Run, Sink};
+/// use etl_core::{Batch, Changes, Claim, Fence, Position, Progress, Run, Sink};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> etl_core::Result<()> {
@@ -47,12 +47,8 @@ use crate::schema::{Definition, StreamSchema};
 ///     ttl,
 ///     generation: checkpoint.generation,
 /// };
-/// let batch = Batch {
-///     changes: Changes::upserts(Row::records(&[Row::new(1)])?),
-///     position: Position::from_text("1")?,
-///     progress: Progress::default(),
-///     aside: Aside::default(),
-/// };
+/// let changes = Changes::upserts(Row::records(&[Row::new(1)])?);
+/// let batch = Batch::new(changes, Position::from_text("1")?, Progress::default());
 /// sink.commit(&batch, &fence).await?;
 /// // As if no answer had come: the same batch with the same fence.
 /// sink.commit(&batch, &fence).await?;

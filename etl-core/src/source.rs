@@ -27,7 +27,7 @@ pub type Batches = BoxStream<'static, Result<Batch>>;
 /// use async_trait::async_trait;
 /// use etl_core::connector::Finding;
 /// use etl_core::{
-///     Aside, Batch, BatchLimits, Batches, Changes, Definition, Position, Progress, Result, Source,
+///     Batch, BatchLimits, Batches, Changes, Definition, Position, Progress, Result, Source,
 ///     StreamSchema,
 /// };
 /// use futures::{StreamExt, TryStreamExt, stream};
@@ -55,7 +55,7 @@ pub type Batches = BoxStream<'static, Result<Batch>>;
 ///             let column = Arc::new(Int64Array::from(numbers[page].to_vec()));
 ///             let records = RecordBatch::try_new(schema.clone(), vec![column])?;
 ///             let progress = Progress { read: records.num_rows() as u64, ..Progress::default() };
-///             Ok(Batch { changes: Changes::upserts(records), position, progress, aside: Aside::default() })
+///             Ok(Batch::new(Changes::upserts(records), position, progress))
 ///         });
 ///         Ok(stream::iter(batches.collect::<Vec<_>>()).boxed())
 ///     }

@@ -163,12 +163,7 @@ mod tests {
         let progress =
             etl_core::Progress { read: 3, reread: 1, horizon_micros: Some(1_700_000_000_000_000) };
         let position = Position::from_text("{}").unwrap();
-        let batch = Batch {
-            changes: Changes::upserts(records),
-            position,
-            progress,
-            aside: etl_core::Aside::default(),
-        };
+        let batch = Batch::new(Changes::upserts(records), position, progress);
         metrics.committed(&batch, &Counts::default(), Duration::from_millis(3));
         metrics.retried(Class::Transient);
         let mut report = RunReport::new("orders/public.orders", uuid::Uuid::new_v4());

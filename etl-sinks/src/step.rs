@@ -108,12 +108,11 @@ mod tests {
 
     fn batch(position: &str) -> Batch {
         let records = RecordBatch::new_empty(Arc::new(Schema::empty()));
-        Batch {
-            changes: Changes::upserts(records),
-            position: Position::from_text(position).unwrap(),
-            progress: etl_core::Progress { read: 7, reread: 2, horizon_micros: Some(1) },
-            aside: etl_core::Aside::default(),
-        }
+        Batch::new(
+            Changes::upserts(records),
+            Position::from_text(position).unwrap(),
+            etl_core::Progress { read: 7, reread: 2, horizon_micros: Some(1) },
+        )
     }
 
     /// The third load of a run, at sequence 5.

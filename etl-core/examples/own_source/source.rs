@@ -7,9 +7,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use etl_core::connector::{Finding, Stream};
 use etl_core::transform::{Filter, Transform};
-use etl_core::{
-    Aside, Batch, BatchLimits, Batches, Changes, Definition, Error, Position, Progress,
-};
+use etl_core::{Batch, BatchLimits, Batches, Changes, Definition, Error, Position, Progress};
 use etl_core::{Result, Source, StreamSchema, testing::Row};
 use futures::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -42,8 +40,7 @@ impl Source for Orders {
             let horizon_micros = over.then_some(until);
             let progress = Progress { read: rows.len() as u64, reread: 0, horizon_micros };
             let changes = filter.apply(Changes::upserts(Row::records(rows)?))?;
-            let position = Position::encode(&place)?;
-            Ok(Batch { changes, position, progress, aside: Aside::default() })
+            Ok(Batch::new(changes, Position::encode(&place)?, progress))
         });
         Ok(stream::iter(batches.collect::<Vec<_>>()).boxed())
     }

@@ -240,7 +240,7 @@ impl Sweep {
         }
         let position = Position::encode(&self.place)?;
         let changes = self.source.changes(&rows)?;
-        Ok(Some(Batch { changes, position, progress, aside: crate::Aside::default() }))
+        Ok(Some(Batch::new(changes, position, progress)))
     }
 
     fn page(&mut self) -> Vec<Row> {

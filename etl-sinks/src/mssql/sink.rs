@@ -7,8 +7,7 @@ use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{self, Checkpoint, Claim, Counts, Fence, Lease, Run, RunReport, Sink};
 use etl_core::{
-    Aside, Batch, Changes, Class, Definition, Error, Position, Progress, Rejected, Result,
-    fail_point,
+    Batch, Changes, Class, Definition, Error, Position, Progress, Rejected, Result, fail_point,
 };
 use etl_sql::mssql::MssqlConfig;
 use etl_sql::mssql::bulk;
@@ -298,12 +297,7 @@ impl Sink for MssqlSink {
     }
 
     async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
-        let batch = Batch {
-            changes: changes.clone(),
-            position: Position::encode(&())?,
-            progress: Progress::default(),
-            aside: Aside::default(),
-        };
+        let batch = Batch::new(changes.clone(), Position::encode(&())?, Progress::default());
         self.send(&batch, fence, Ends::Probe).await.map(drop)
     }
 

@@ -6,9 +6,7 @@ use async_trait::async_trait;
 use etl_core::connector::{Mode, Stream};
 use etl_core::schema::StreamSchema;
 use etl_core::sink::{Claim, Counts, Fence, Run, RunReport, Sink};
-use etl_core::{
-    Aside, Batch, Changes, Class, Error, Position, Progress, Rejected, Result, fail_point,
-};
+use etl_core::{Batch, Changes, Class, Error, Position, Progress, Rejected, Result, fail_point};
 use etl_sql::postgres::bulk;
 use etl_sql::postgres::quote::TableName;
 use etl_sql::postgres::session::Session;
@@ -282,12 +280,7 @@ impl Sink for PostgresSink {
     }
 
     async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
-        let batch = Batch {
-            changes: changes.clone(),
-            position: Position::encode(&())?,
-            progress: Progress::default(),
-            aside: Aside::default(),
-        };
+        let batch = Batch::new(changes.clone(), Position::encode(&())?, Progress::default());
         self.try_commit(&batch, fence, Ends::Probe).await.map(drop)
     }
 

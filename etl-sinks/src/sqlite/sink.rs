@@ -153,12 +153,7 @@ impl Sink for SqliteSink {
     }
 
     async fn probe(&mut self, changes: &Changes, fence: &Fence) -> Result<()> {
-        let batch = Batch {
-            changes: changes.clone(),
-            position: Position::encode(&())?,
-            progress: Progress::default(),
-            aside: Aside::default(),
-        };
+        let batch = Batch::new(changes.clone(), Position::encode(&())?, Progress::default());
         let target = self.opened()?;
         let mode = self.settings.stream.config.mode;
         let rows = Rows::new(&target, changes)?;

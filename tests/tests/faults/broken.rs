@@ -61,7 +61,7 @@ fn end_after(batch: &Batch) -> Batch {
     let none = batch.changes.records().slice(0, 0);
     let position = Position::from_text(place.to_string()).unwrap();
     let changes = Changes::upserts(none);
-    Batch { changes, position, progress: Progress::default(), aside: etl_core::Aside::default() }
+    Batch::new(changes, position, Progress::default())
 }
 
 /// A sink that, when it does not know whether a batch was committed, asks where the checkpoint

@@ -182,12 +182,11 @@ async fn commit(section: &Value, records: &RecordBatch) -> Result<()> {
     };
     let sequence = claimed.sequence;
     let fence = Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl, generation: 0 };
-    let batch = Batch {
-        changes: Changes::upserts(records.clone()),
-        position: Position::encode(&sequence)?,
-        progress: etl_core::Progress::default(),
-        aside: etl_core::Aside::default(),
-    };
+    let batch = Batch::new(
+        Changes::upserts(records.clone()),
+        Position::encode(&sequence)?,
+        etl_core::Progress::default(),
+    );
     sink.commit(&batch, &fence).await.map(drop)
 }
 

@@ -168,11 +168,12 @@ async fn written(stream: &Stream, described: &StreamSchema, records: &RecordBatc
     let sequence = claimed.sequence;
     let mut fence =
         Fence { run: run.id, sequence, definition: "{}".to_owned(), ttl, generation: 0 };
-    let batch = |step: i64| Batch {
-        changes: Changes::upserts(records.clone()),
-        position: Position::encode(&step).unwrap(),
-        progress: Progress::default(),
-        aside: etl_core::Aside::default(),
+    let batch = |step: i64| {
+        Batch::new(
+            Changes::upserts(records.clone()),
+            Position::encode(&step).unwrap(),
+            Progress::default(),
+        )
     };
     assert_eq!(sink.commit(&batch(1), &fence).await.unwrap().inserted, 4);
     if stream.config.mode == etl_core::connector::Mode::Upsert {

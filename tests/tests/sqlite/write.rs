@@ -42,12 +42,11 @@ fn batch(schema: &StreamSchema, step: i64, rows: &[(i64, &str, f64)]) -> Batch {
         Arc::new(rows.iter().map(|row| row.2).collect::<Float64Array>()),
     ];
     let records = RecordBatch::try_new(Arc::clone(&schema.schema), columns).unwrap();
-    Batch {
-        changes: Changes::upserts(records),
-        position: Position::encode(&step).unwrap(),
-        progress: Progress { read: u64::try_from(rows.len()).unwrap(), ..Progress::default() },
-        aside: etl_core::Aside::default(),
-    }
+    Batch::new(
+        Changes::upserts(records),
+        Position::encode(&step).unwrap(),
+        Progress { read: u64::try_from(rows.len()).unwrap(), ..Progress::default() },
+    )
 }
 
 async fn claim(sink: &mut dyn Sink, run: Uuid) -> (Checkpoint, Fence) {

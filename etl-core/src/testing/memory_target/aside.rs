@@ -127,12 +127,7 @@ impl MemoryTarget {
         tokio::time::sleep(work).await;
         let mut state = self.state();
         let replaces = self.mode() == Mode::Replace;
-        let batch = Batch {
-            changes: changes.clone(),
-            position: Position::from_text("0")?,
-            progress: Progress::default(),
-            aside: Aside::default(),
-        };
+        let batch = Batch::new(changes.clone(), Position::from_text("0")?, Progress::default());
         let Stands::Here = state.checkpoint.stands(&batch, fence, (Check::Full, replaces)) else {
             return Err(Error::fenced("another run or a person moved the checkpoint"));
         };
