@@ -70,9 +70,7 @@ impl Pipeline {
         *after = Some(batch.position);
         Ok(Stored::Done)
     }
-}
 
-impl Pipeline {
     /// Clears the rows that lie in the quarantine and that a whole load did not come upon: they are
     /// gone at the source.
     pub(super) async fn forget_unseen(
