@@ -209,14 +209,15 @@ const ASIDE: &str = "unnest($3::bytea[], $4::text[], $5::text[], $6::text[], $7:
 pub fn renew_aside(state_schema: &str) -> Result<String> {
     Ok(format!(
         "UPDATE {}.quarantine AS q
-   SET column_name = a.column_name, key_json = a.key_json, reason = a.reason, error_code = a.error_code, run_id = $2::uuid, last_seen = clock_timestamp(), attempts = q.attempts + 1
+   SET column_name = a.column_name, key_json = a.key_json, reason = a.reason, error_code = a.error_code, run_id = $2::uuid, last_seen = statement_timestamp(), attempts = q.attempts + 1
   FROM {ASIDE}
  WHERE q.pipeline = $1 AND q.key_hash = a.key_hash",
         name(state_schema)?
     ))
 }
 
-/// Enters the others. The parameters are those of the rows.
+/// Enters the others, first and last seen at one time: `clock_timestamp()` goes on between two calls of it.
+/// The parameters are those of the rows.
 ///
 /// # Errors
 /// `Config` for a bad schema name.
@@ -224,7 +225,7 @@ pub fn enter_aside(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     Ok(format!(
         "INSERT INTO {schema}.quarantine (pipeline, key_hash, column_name, key_json, reason, error_code, run_id, first_seen, last_seen, attempts)
-SELECT $1, a.key_hash, a.column_name, a.key_json, a.reason, a.error_code, $2::uuid, clock_timestamp(), clock_timestamp(), 1
+SELECT $1, a.key_hash, a.column_name, a.key_json, a.reason, a.error_code, $2::uuid, statement_timestamp(), statement_timestamp(), 1
   FROM {ASIDE}
  WHERE NOT EXISTS (SELECT FROM {schema}.quarantine AS q WHERE q.pipeline = $1 AND q.key_hash = a.key_hash)"
     ))
