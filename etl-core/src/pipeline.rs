@@ -173,8 +173,6 @@ struct Progressing<'a> {
     limit: Option<MaxRejected>,
     /// The keys of the rows that lie in the quarantine.
     lying: HashSet<RowKey>,
-    /// Those of them that this run's load has not come upon, if it began with this run.
-    unseen: Option<HashSet<RowKey>>,
     /// The names of the key's columns at the source.
     source_key: Vec<String>,
     /// The sink is not told how it ended: it does not let us in, and trying again would lock the
@@ -253,7 +251,6 @@ impl Pipeline {
             skipped_for: None,
             limit: (work == Work::Sweep).then_some(self.options.max_rejected),
             lying: HashSet::new(),
-            unseen: None,
             source_key: Vec::new(),
             silent: false,
         };
@@ -296,7 +293,6 @@ impl Pipeline {
         }
         fail_point!("resume.after");
         if replaces {
-            run.unseen = after.is_none().then(|| run.lying.clone());
             return self.replace(run, &schema, &mut fence, after).await;
         }
         match self.carry(run, &schema, &mut fence, &mut after).await? {

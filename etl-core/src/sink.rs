@@ -156,6 +156,7 @@ pub trait Sink: Send {
     /// Brings the target to what the stage holds: deletes what it lacks, updates what differs to
     /// the byte, inserts what is new; the position stays. All or nothing, if the checkpoint still
     /// stands at `fence`; the sequence is one more afterwards. The counts are the target's rows.
+    /// What no batch of this generation has put aside leaves the quarantine: those rows are gone.
     ///
     /// May be called again after `Transient` or `Unknown`, as [`Sink::commit`]: an earlier call had
     /// succeeded if the checkpoint is at `sequence + 1`, of our run, idle, with our generation.

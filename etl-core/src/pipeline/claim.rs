@@ -25,7 +25,10 @@ impl Pipeline {
                 Claim::Claimed(checkpoint) => return Ok(Some(checkpoint)),
                 Claim::Busy(lease) => lease,
             };
-            let alive = seen.as_ref().is_some_and(|seen| seen.token != lease.token);
+            // A lease without a token was given back, also between our claim and our look at it: who
+            // has waited never takes it, so it must not be waited for.
+            let given_back = lease.token.is_empty();
+            let alive = given_back || seen.as_ref().is_some_and(|seen| seen.token != lease.token);
             if alive || run.is_over() {
                 run.skipped_for = Some(lease.skipped_for);
                 return Ok(None);

@@ -1,12 +1,9 @@
 //! Rows that are put aside: what lies in the quarantine, what a batch clears there, how many may.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-
-use arrow::array::RecordBatch;
 
 use super::{Pipeline, Progressing};
-use crate::batch::{Batch, Changes, Progress};
+use crate::batch::Batch;
 use crate::error::{Class, Error, Result};
 use crate::position::Position;
 use crate::quarantine::{Aside, MaxRejected, Rejected, RowKey};
@@ -70,26 +67,6 @@ impl Pipeline {
         *after = Some(batch.position);
         Ok(Stored::Done)
     }
-
-    /// Clears the rows that lie in the quarantine and that a whole load did not come upon: they are
-    /// gone at the source.
-    pub(super) async fn forget_unseen(
-        &mut self,
-        run: &mut Progressing<'_>,
-        schema: &StreamSchema,
-        fence: &mut Fence,
-        after: Option<&Position>,
-    ) -> Result<()> {
-        let unseen = run.unseen.take().unwrap_or_default();
-        let (Some(position), false) = (after, unseen.is_empty()) else { return Ok(()) };
-        let batch = Batch {
-            changes: Changes::upserts(RecordBatch::new_empty(Arc::clone(&schema.schema))),
-            position: position.clone(),
-            progress: Progress::default(),
-            aside: Aside { put: Vec::new(), clear: unseen.into_iter().collect() },
-        };
-        self.commit(run, fence, &batch).await
-    }
 }
 
 impl Progressing<'_> {
@@ -119,12 +96,6 @@ impl Progressing<'_> {
     pub(super) fn note(&mut self, aside: &Aside) {
         for key in &aside.clear {
             self.lying.remove(key);
-        }
-        if let Some(unseen) = &mut self.unseen {
-            let seen = aside.put.iter().map(|row| &row.key).chain(&aside.clear);
-            for key in seen {
-                unseen.remove(key);
-            }
         }
         self.lying.extend(aside.put.iter().map(|row| row.key.clone()));
     }

@@ -64,7 +64,6 @@ impl Pipeline {
         if run.is_over() {
             return Ok(Outcome::Stopped);
         }
-        self.forget_unseen(run, schema, fence, after.as_ref()).await?;
         self.apply(run, fence).await?;
         Ok(Outcome::Success)
     }

@@ -8,6 +8,7 @@ use super::quarantine::count;
 use super::{Pipeline, Progressing};
 use crate::batch::{Batch, Changes};
 use crate::error::{Class, Error, Result};
+use crate::fail_point;
 use crate::quarantine::{Aside, Rejected, RowKey};
 use crate::retry::Retry;
 use crate::schema::StreamSchema;
@@ -82,6 +83,7 @@ impl Pipeline {
             put_aside = put.len(),
             "some rows of a batch cannot be stored; they are put aside"
         );
+        fail_point!("sift.done");
         good.sort_unstable();
         let bad: HashSet<&RowKey> = put.iter().map(|row| &row.key).collect();
         clear.retain(|key| !bad.contains(key));
@@ -97,6 +99,7 @@ impl Pipeline {
     ) -> Result<Option<Error>> {
         let mut retry = Retry::new(self.options.retry, run.deadline, run.stop);
         loop {
+            fail_point!("sift.probe");
             match self.sink.probe(changes, fence).await {
                 Ok(()) => return Ok(None),
                 Err(error) if error.class() == Class::Data => return Ok(Some(error)),

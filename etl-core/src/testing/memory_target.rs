@@ -158,8 +158,17 @@ impl MemoryTarget {
         Ok(())
     }
 
-    /// What a claim does at the server, in one statement.
+    /// What a claim does at the server: one statement, and, if it found the pipeline taken, a look at
+    /// the lease by another, which may see what came in between.
     pub(super) async fn claim(&self, run: &Run) -> Result<Claim> {
+        if let Some(checkpoint) = self.take(run).await? {
+            return Ok(Claim::Claimed(checkpoint));
+        }
+        tokio::time::sleep(self.network().work()).await;
+        Ok(Claim::Busy(self.state().checkpoint.lease(Instant::now())))
+    }
+
+    async fn take(&self, run: &Run) -> Result<Option<Checkpoint>> {
         let _row_lock = self.0.pipeline.lock().await;
         let now = Instant::now();
         let mut state = self.state();
@@ -171,7 +180,7 @@ impl MemoryTarget {
             Some(until) => until <= now,
         };
         if !ours && !free {
-            return Ok(Claim::Busy(stored.lease(now)));
+            return Ok(None);
         }
         stored.sequence += 1;
         stored.run = Some(run.id);
@@ -181,7 +190,7 @@ impl MemoryTarget {
         let checkpoint = stored.read()?;
         state.abandon_all_but(run.id);
         state.run_row(run.id);
-        Ok(Claim::Claimed(checkpoint))
+        Ok(Some(checkpoint))
     }
 
     /// What a commit does at the server, in one transaction that takes `work`.

@@ -48,6 +48,8 @@ pub struct Stats {
     pub successes: u64,
     /// Runs that stopped at a batch boundary.
     pub stopped: u64,
+    /// Replays of the quarantine that came to their end.
+    pub replayed: u64,
     /// Runs that found another one at work.
     pub skipped: u64,
     /// Runs that lost the pipeline.
@@ -240,7 +242,7 @@ impl World {
             Outcome::Skipped => stats.skipped += 1,
             Outcome::Fenced => stats.fenced += 1,
             Outcome::Failed => stats.failed += 1,
-            Outcome::Replayed => {}
+            Outcome::Replayed => stats.replayed += 1,
         });
         let reports = self.tally.reports.lock();
         reports.unwrap_or_else(PoisonError::into_inner).push(finished.report.clone());

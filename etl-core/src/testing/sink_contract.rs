@@ -248,6 +248,7 @@ fn replace_cases() -> Vec<Case<Target>> {
         replace::an_apply_at_a_stale_fence_is_refused,
         replace::a_changed_position_gives_the_load_up,
         replace::a_reader_sees_the_rows_before_or_the_rows_after,
+        quarantine::an_apply_clears_what_its_load_did_not_put_aside,
         drop::an_apply_dropped_anywhere_leaves_all_or_nothing,
         admin::preparing_four_times_at_once_works,
         admin::the_check_finds_nothing_wrong_after_preparing,

@@ -66,12 +66,13 @@ VALUES {};",
 pub fn commit(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     Ok(format!(
-        "DECLARE @seen datetime2(6) = SYSUTCDATETIME();
+        "DECLARE @seen datetime2(6) = SYSUTCDATETIME(), @load bigint;
+SET @load = (SELECT [generation] FROM {schema}.[checkpoint] WHERE [pipeline] = @pipeline);
 DELETE q FROM {schema}.[quarantine] AS q INNER JOIN {ASIDE} AS a ON a.[key_hash] = q.[key_hash] WHERE q.[pipeline] = @pipeline AND a.[put] = 0;
-UPDATE q SET q.[column_name] = a.[column_name], q.[key_json] = a.[key_json], q.[reason] = a.[reason], q.[error_code] = a.[error_code], q.[run_id] = @run_id, q.[last_seen] = @seen, q.[attempts] = q.[attempts] + 1
+UPDATE q SET q.[column_name] = a.[column_name], q.[key_json] = a.[key_json], q.[reason] = a.[reason], q.[error_code] = a.[error_code], q.[run_id] = @run_id, q.[generation] = @load, q.[last_seen] = @seen, q.[attempts] = q.[attempts] + 1
   FROM {schema}.[quarantine] AS q INNER JOIN {ASIDE} AS a ON a.[key_hash] = q.[key_hash] WHERE q.[pipeline] = @pipeline AND a.[put] = 1;
-INSERT INTO {schema}.[quarantine] ([pipeline], [key_hash], [column_name], [key_json], [reason], [error_code], [run_id], [first_seen], [last_seen], [attempts])
-SELECT @pipeline, a.[key_hash], a.[column_name], a.[key_json], a.[reason], a.[error_code], @run_id, @seen, @seen, 1 FROM {ASIDE} AS a
+INSERT INTO {schema}.[quarantine] ([pipeline], [key_hash], [column_name], [key_json], [reason], [error_code], [run_id], [generation], [first_seen], [last_seen], [attempts])
+SELECT @pipeline, a.[key_hash], a.[column_name], a.[key_json], a.[reason], a.[error_code], @run_id, @load, @seen, @seen, 1 FROM {ASIDE} AS a
  WHERE a.[put] = 1 AND NOT EXISTS (SELECT 1 FROM {schema}.[quarantine] AS q WHERE q.[pipeline] = @pipeline AND q.[key_hash] = a.[key_hash]);
 UPDATE {schema}.[run] SET [rows_quarantined] = [rows_quarantined] + (SELECT COUNT_BIG(*) FROM {ASIDE} WHERE [put] = 1) WHERE [run_id] = @run_id;
 "

@@ -72,6 +72,7 @@ UPDATE {schema}.[run]
    SET [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
        [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @staged - @inserted - @updated
  WHERE [run_id] = @run_id;
+DELETE FROM {schema}.[quarantine] WHERE [pipeline] = @pipeline AND [generation] <> @generation;
 COMMIT TRANSACTION;
 SELECT @deleted AS [deleted], @updated AS [updated], @inserted AS [inserted], @staged AS [staged];",
         own::LOAD_EMPTY,

@@ -36,10 +36,22 @@ pub(super) async fn put(
             .bind(aside.put.iter().map(column).collect::<Vec<_>>())
             .bind(aside.put.iter().map(|row| row.key.as_str().to_owned()).collect::<Vec<_>>())
             .bind(aside.put.iter().map(|row| row.reason.clone()).collect::<Vec<_>>())
-            .bind(aside.put.iter().map(|row| row.code.clone()).collect::<Vec<_>>());
+            .bind(aside.put.iter().map(|row| row.code.clone()).collect::<Vec<_>>())
+            .bind(fence.generation);
         session.execute(query, doing).await?;
     }
     Ok(())
+}
+
+/// Takes out what no batch of this load has put there.
+pub(super) async fn clear_other_loads(
+    session: &mut Session,
+    link: &Link,
+    fence: &Fence,
+    doing: &str,
+) -> Result<()> {
+    let clear = sqlx::query(AssertSqlSafe(statements::clear_other_loads(&link.state_schema)?));
+    session.execute(clear.bind(&link.name).bind(fence.generation), doing).await.map(drop)
 }
 
 impl PostgresSink {

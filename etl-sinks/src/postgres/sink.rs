@@ -139,6 +139,7 @@ impl PostgresSink {
         }
         let counts = replace.apply(&mut session, &self.link, &doing).await?;
         shapes.1.check(&mut session, &doing).await?;
+        aside::clear_other_loads(&mut session, &self.link, fence, &doing).await?;
         fail_point!("postgres.replace.applied");
         let total = sqlx::query(AssertSqlSafe(statements::total(&self.link.state_schema)?))
             .bind(&self.link.name)

@@ -198,8 +198,20 @@ pub fn clear_aside(state_schema: &str) -> Result<String> {
     ))
 }
 
+/// Takes out what no batch of a load has put there: those rows are gone. `$1` name, `$2` the load's
+/// generation.
+///
+/// # Errors
+/// `Config` for a bad schema name.
+pub fn clear_other_loads(state_schema: &str) -> Result<String> {
+    Ok(format!(
+        "DELETE FROM {}.quarantine WHERE pipeline = $1 AND generation <> $2",
+        name(state_schema)?
+    ))
+}
+
 /// The rows to put aside: `$1` name, `$2` run, `$3` the hashes of their keys, `$4` columns, `$5` keys,
-/// `$6` reasons, `$7` codes.
+/// `$6` reasons, `$7` codes; `$8` the load's generation.
 const ASIDE: &str = "unnest($3::bytea[], $4::text[], $5::text[], $6::text[], $7::text[]) AS a(key_hash, column_name, key_json, reason, error_code)";
 
 /// Renews the entries of rows that were put aside before. The parameters are those of the rows.
@@ -209,7 +221,7 @@ const ASIDE: &str = "unnest($3::bytea[], $4::text[], $5::text[], $6::text[], $7:
 pub fn renew_aside(state_schema: &str) -> Result<String> {
     Ok(format!(
         "UPDATE {}.quarantine AS q
-   SET column_name = a.column_name, key_json = a.key_json, reason = a.reason, error_code = a.error_code, run_id = $2::uuid, last_seen = statement_timestamp(), attempts = q.attempts + 1
+   SET column_name = a.column_name, key_json = a.key_json, reason = a.reason, error_code = a.error_code, run_id = $2::uuid, generation = $8, last_seen = statement_timestamp(), attempts = q.attempts + 1
   FROM {ASIDE}
  WHERE q.pipeline = $1 AND q.key_hash = a.key_hash",
         name(state_schema)?
@@ -224,8 +236,8 @@ pub fn renew_aside(state_schema: &str) -> Result<String> {
 pub fn enter_aside(state_schema: &str) -> Result<String> {
     let schema = name(state_schema)?;
     Ok(format!(
-        "INSERT INTO {schema}.quarantine (pipeline, key_hash, column_name, key_json, reason, error_code, run_id, first_seen, last_seen, attempts)
-SELECT $1, a.key_hash, a.column_name, a.key_json, a.reason, a.error_code, $2::uuid, statement_timestamp(), statement_timestamp(), 1
+        "INSERT INTO {schema}.quarantine (pipeline, key_hash, column_name, key_json, reason, error_code, run_id, generation, first_seen, last_seen, attempts)
+SELECT $1, a.key_hash, a.column_name, a.key_json, a.reason, a.error_code, $2::uuid, $8, statement_timestamp(), statement_timestamp(), 1
   FROM {ASIDE}
  WHERE NOT EXISTS (SELECT FROM {schema}.quarantine AS q WHERE q.pipeline = $1 AND q.key_hash = a.key_hash)"
     ))

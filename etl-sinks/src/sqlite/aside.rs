@@ -32,10 +32,10 @@ pub(super) async fn put(
     for row in &aside.put {
         let entered = sqlx::query(
             "INSERT INTO etl_quarantine (name, key_json, column_name, reason, error_code, run_id, \
-             first_seen, last_seen, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1) \
+             generation, first_seen, last_seen, attempts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1) \
              ON CONFLICT (name, key_json) DO UPDATE SET column_name = excluded.column_name, \
              reason = excluded.reason, error_code = excluded.error_code, run_id = excluded.run_id, \
-             last_seen = excluded.last_seen, attempts = attempts + 1",
+             generation = excluded.generation, last_seen = excluded.last_seen, attempts = attempts + 1",
         )
         .bind(name)
         .bind(row.key.as_str())
@@ -43,11 +43,22 @@ pub(super) async fn put(
         .bind(&row.reason)
         .bind(&row.code)
         .bind(fence.run.to_string())
+        .bind(fence.generation)
         .bind(&now)
         .bind(&now);
         execute(c, entered, WRITE).await?;
     }
     Ok(())
+}
+
+/// Takes out what no batch of this load has put there: those rows are gone.
+pub(super) async fn clear_other_loads(
+    c: &mut SqliteConnection,
+    name: &str,
+    fence: &Fence,
+) -> Result<()> {
+    let clear = sqlx::query("DELETE FROM etl_quarantine WHERE name = ? AND generation <> ?");
+    execute(c, clear.bind(name).bind(fence.generation), WRITE).await.map(drop)
 }
 
 /// What lies there, the oldest first.

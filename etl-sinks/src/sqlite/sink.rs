@@ -74,6 +74,9 @@ impl SqliteSink {
             Standing::Here { begins } => {
                 let counts = self.change(&mut session, step, begins, rows).await?;
                 aside::put(&mut session.connection, &name, fence, aside).await?;
+                if matches!(step, Step::Apply) {
+                    aside::clear_other_loads(&mut session.connection, &name, fence).await?;
+                }
                 fail_point!("sqlite.commit.applied");
                 state::advance(&mut session.connection, &name, step, fence, &counts).await?;
                 fail_point!("sqlite.commit.advanced");

@@ -14,6 +14,7 @@ use etl_sql::postgres::catalog::Table;
 use etl_sql::postgres::copy::{Frame, Frames, Rows};
 use etl_sql::postgres::failed;
 use etl_sql::postgres::watch::Watched;
+use futures::StreamExt;
 use sqlx::postgres::PgConnection;
 
 use super::mark::Mark;
@@ -41,9 +42,9 @@ pub(super) async fn rows(
     for texts in sought.texts().chunks(KEYS_AT_ONCE) {
         source.heard(tell(&mut connection, texts)).await?;
         let mut frames = Frames::new(read.fields());
-        let copy = connection.copy_out_raw(&sql).await;
+        let copy = heard(connection.copy_out_raw(&sql), &watched, source.silence).await?;
         let mut copy = copy.map_err(|error| failed(DOING, error))?;
-        while let Some(piece) = heard(&mut copy, &watched, source.silence).await? {
+        while let Some(piece) = heard(copy.next(), &watched, source.silence).await? {
             frames.feed(&piece.map_err(|error| failed(DOING, error))?);
             while let Some(frame) = frames.next()? {
                 read.push(&frame)?;

@@ -4,6 +4,7 @@
 //! table is still the one that was planned for, the rows. Any other order loses rows. The horizon
 //! of transaction numbers is the snapshot's own, and is looked at inside of it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ use etl_sql::postgres::catalog::{self, Table};
 use etl_sql::postgres::copy::Frames;
 use etl_sql::postgres::failed;
 use etl_sql::postgres::watch::{Doing, Watched};
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{Stream, StreamExt};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use tokio::time::timeout;
@@ -131,9 +132,9 @@ fn rows(
         let mut frames = Frames::new(reader.fields());
         let mut complete = true;
         {
-            let copy = connection.copy_out_raw(&sql).await;
+            let copy = heard(connection.copy_out_raw(&sql), &watched, silence).await?;
             let mut copy = copy.map_err(|error| failed(READING, error))?;
-            'sweep: while let Some(piece) = heard(&mut copy, &watched, silence).await? {
+            'sweep: while let Some(piece) = heard(copy.next(), &watched, silence).await? {
                 frames.feed(&piece.map_err(|error| failed(READING, error))?);
                 while let Some(frame) = frames.next()? {
                     if reader.is_full(&frame) {
@@ -162,24 +163,20 @@ fn rows(
     .boxed()
 }
 
-/// The next piece, however long it takes as long as the server is at work on it.
-pub(super) async fn heard<S: Stream + Unpin>(
-    pieces: &mut S,
+/// The server's answer, however long it takes as long as the server is at work on it.
+pub(super) async fn heard<T>(
+    answer: impl Future<Output = T>,
     watched: &Watched,
     silence: Duration,
-) -> Result<Option<S::Item>> {
+) -> Result<T> {
+    let mut answer = pin!(answer);
     let mut before = Doing::Works;
     loop {
-        // Giving up the wait loses nothing: the stream itself stays.
-        if let Ok(piece) = timeout(silence, pieces.next()).await {
-            return Ok(piece);
+        if let Ok(answer) = timeout(silence, &mut answer).await {
+            return Ok(answer);
         }
         let now = watched.doing().await?;
-        if (before, now) == (Doing::WaitsForUs, Doing::WaitsForUs) {
-            return Err(Error::transient(
-                "the server waits for us to take rows, and none arrive: the connection is broken",
-            ));
-        }
+        now.or_lost(before)?;
         before = now;
     }
 }

@@ -13,10 +13,19 @@ use crate::migration::Migration;
 
 /// In the statements `{schema}` stands for the state schema's quoted name, `{bin}` for the binary
 /// collation.
-const MIGRATIONS: &[Migration] = &[FIRST, LOADS];
+const MIGRATIONS: &[Migration] = &[FIRST, LOADS, ASIDE_BY_LOAD];
 
 /// The version of state tables that a run needs.
-pub const VERSION: i32 = LOADS.version;
+pub const VERSION: i32 = ASIDE_BY_LOAD.version;
+
+/// An entry of the quarantine says which load has put it there.
+const ASIDE_BY_LOAD: Migration = Migration {
+    version: 3,
+    name: "the load of an entry of the quarantine",
+    statements: &[
+        "ALTER TABLE {schema}.[quarantine] ADD [generation] bigint NOT NULL CONSTRAINT [df_etl_quarantine_generation] DEFAULT 0;",
+    ],
+};
 
 const LOADS: Migration = Migration {
     version: 2,

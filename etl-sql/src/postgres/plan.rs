@@ -9,10 +9,17 @@ use super::target::{Column, Target};
 use crate::migration::Migration;
 
 /// In the statements `{schema}` stands for the state schema's quoted name.
-const MIGRATIONS: &[Migration] = &[FIRST, LOADS];
+const MIGRATIONS: &[Migration] = &[FIRST, LOADS, ASIDE_BY_LOAD];
 
 /// The version of state tables that a run needs.
-pub const VERSION: i32 = LOADS.version;
+pub const VERSION: i32 = ASIDE_BY_LOAD.version;
+
+/// An entry of the quarantine says which load has put it there.
+const ASIDE_BY_LOAD: Migration = Migration {
+    version: 3,
+    name: "the load of an entry of the quarantine",
+    statements: &["ALTER TABLE {schema}.quarantine ADD generation bigint NOT NULL DEFAULT 0"],
+};
 
 const LOADS: Migration = Migration {
     version: 2,

@@ -14,9 +14,29 @@ use super::error::failed;
 pub enum Doing {
     /// It works.
     Works,
-    /// It waits for us to take what it has. Once, that may be because we did not look; twice,
-    /// with time to look in between, what it sends does not arrive.
+    /// It waits for us to take what it has.
     WaitsForUs,
+    /// It was not asked, has answered, or is gone.
+    Nothing,
+}
+
+impl Doing {
+    /// Whether nothing will come, if the session did the same `before`. Once, that may be because
+    /// we did not look while we asked; twice, with time to look in between, something was lost.
+    ///
+    /// # Errors
+    /// `Transient` then.
+    pub fn or_lost(self, before: Self) -> Result<()> {
+        let lost = match self {
+            _ if self != before => return Ok(()),
+            Self::Works => return Ok(()),
+            Self::WaitsForUs => "the server waits for us to take rows, and none arrive",
+            Self::Nothing => {
+                "the server has nothing more to do for us, and its answer did not arrive"
+            }
+        };
+        Err(Error::transient(format!("{lost}: the connection is broken")))
+    }
 }
 
 /// A session that may be asked after from outside.
@@ -46,7 +66,7 @@ impl Watched {
     /// Dropped half way, it has changed nothing; the connection that it asks on is closed.
     ///
     /// # Errors
-    /// `Transient` if the server does not answer or the session is gone.
+    /// `Transient` if the server does not answer.
     pub async fn doing(&self) -> Result<Doing> {
         let asking = "asking after a session that fell silent";
         let mut connection = self.connect.open().await.context(|| asking)?;
@@ -60,7 +80,27 @@ impl Watched {
         match state {
             Some((true, false)) => Ok(Doing::Works),
             Some((true, true)) => Ok(Doing::WaitsForUs),
-            _ => Err(Error::transient("the server ended the session, and its end did not arrive")),
+            _ => Ok(Doing::Nothing),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use etl_core::error::Class;
+
+    use super::Doing::{self, Nothing, WaitsForUs, Works};
+
+    #[test]
+    fn a_session_that_twice_has_nothing_for_us_is_lost() {
+        let lost = |before: Doing, now: Doing| now.or_lost(before).err().map(|error| error.class());
+        for now in [WaitsForUs, Nothing] {
+            assert_eq!(lost(now, now), Some(Class::Transient), "{now:?}");
+        }
+        for (before, now) in
+            [(Works, Works), (Works, Nothing), (Nothing, WaitsForUs), (WaitsForUs, Works)]
+        {
+            assert_eq!(lost(before, now), None, "{before:?}, then {now:?}");
         }
     }
 }

@@ -29,6 +29,13 @@ const MIGRATIONS: &[Migration] = &[
         ],
     },
     Migration { version: 3, name: "quarantine", statements: &[QUARANTINE] },
+    Migration {
+        version: 4,
+        name: "the load of an entry of the quarantine",
+        statements: &[
+            "ALTER TABLE etl_quarantine ADD COLUMN generation INTEGER NOT NULL DEFAULT 0",
+        ],
+    },
 ];
 
 /// Where each pipeline's stream stands; compare-and-set on `sequence` and `run_id`.

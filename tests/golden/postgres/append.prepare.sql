@@ -92,6 +92,19 @@ BEGIN
   END IF;
 END
 $etl$;
+-- migration 3: the load of an entry of the quarantine
+DO $etl$
+BEGIN
+  IF EXISTS (SELECT FROM "etl".schema_version WHERE version = 3 AND checksum <> 'd3dcdc7c3ab87dee90868c3fc46091519fbefc027f931188a840ee799579bbd1') THEN
+    RAISE EXCEPTION 'migration 3 was applied with another text' USING ERRCODE = 'ETL01';
+  END IF;
+  IF NOT EXISTS (SELECT FROM "etl".schema_version WHERE version = 3) THEN
+    ALTER TABLE "etl".quarantine ADD generation bigint NOT NULL DEFAULT 0;
+    INSERT INTO "etl".schema_version (version, name, checksum, applied_at)
+    VALUES (3, 'the load of an entry of the quarantine', 'd3dcdc7c3ab87dee90868c3fc46091519fbefc027f931188a840ee799579bbd1', clock_timestamp());
+  END IF;
+END
+$etl$;
 -- create schema dw
 DO $etl$
 BEGIN

@@ -8,6 +8,8 @@
 
 -- migration 2: loads
 
+-- migration 3: the load of an entry of the quarantine
+
 -- create schema dw
 
 -- create target dw.or"ders

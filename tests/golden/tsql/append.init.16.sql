@@ -1,1 +1,1 @@
-GRANT SELECT, UPDATE ON OBJECT::[etl].[checkpoint] TO [etl_writer];
+GRANT SELECT, INSERT ON OBJECT::[dbo].[orders_log] TO [etl_writer];

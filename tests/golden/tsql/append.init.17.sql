@@ -1,1 +1,1 @@
-GRANT SELECT, INSERT, UPDATE ON OBJECT::[etl].[run] TO [etl_writer];
+GRANT SELECT, UPDATE ON OBJECT::[etl].[checkpoint] TO [etl_writer];

@@ -1,1 +1,1 @@
-GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[etl].[quarantine] TO [etl_writer];
+GRANT SELECT, INSERT, UPDATE ON OBJECT::[etl].[run] TO [etl_writer];

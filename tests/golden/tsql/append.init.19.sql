@@ -1,1 +1,1 @@
-GRANT SELECT ON OBJECT::[etl].[schema_version] TO [etl_writer];
+GRANT SELECT, INSERT, UPDATE, DELETE ON OBJECT::[etl].[quarantine] TO [etl_writer];

@@ -1,3 +1,19 @@
-INSERT INTO [etl].[checkpoint] ([pipeline], [position], [definition], [sequence], [run_id], [lease_until], [rows_total], [updated_at])
-SELECT N'orders/public.orders', NULL, NULL, 0, NULL, NULL, 0, SYSUTCDATETIME()
- WHERE NOT EXISTS (SELECT 1 FROM [etl].[checkpoint] WHERE [pipeline] = N'orders/public.orders');
+IF OBJECT_ID(N'[dbo].[orders_log]') IS NULL
+CREATE TABLE [dbo].[orders_log] (
+  [id] bigint NOT NULL,
+  [small] smallint NULL,
+  [whole] int NOT NULL,
+  [single] real NULL,
+  [double] float(53) NULL,
+  [amount] decimal(18,2) NOT NULL,
+  [flag] bit NULL,
+  [code] nvarchar(20) NULL,
+  [title] nvarchar(3000) NULL,
+  [note] nvarchar(max) NULL,
+  [raw] varbinary(max) NULL,
+  [day] date NULL,
+  [local] datetime2(6) NULL,
+  [updated_at] datetimeoffset(6) NOT NULL,
+  [clock] time(6) NULL,
+  [uid] uniqueidentifier NULL
+);

@@ -13,12 +13,13 @@ UPDATE [etl].[run]
    SET [rows_read] = [rows_read] + @read, [rows_reread] = [rows_reread] + @reread, [rows_written] = [rows_written] + @inserted + @updated, [rows_updated] = [rows_updated] + @updated,
        [rows_deleted] = [rows_deleted] + @deleted, [rows_unchanged] = [rows_unchanged] + @upserts - @inserted - @updated
  WHERE [run_id] = @run_id;
-DECLARE @seen datetime2(6) = SYSUTCDATETIME();
+DECLARE @seen datetime2(6) = SYSUTCDATETIME(), @load bigint;
+SET @load = (SELECT [generation] FROM [etl].[checkpoint] WHERE [pipeline] = @pipeline);
 DELETE q FROM [etl].[quarantine] AS q INNER JOIN [#aside] AS a ON a.[key_hash] = q.[key_hash] WHERE q.[pipeline] = @pipeline AND a.[put] = 0;
-UPDATE q SET q.[column_name] = a.[column_name], q.[key_json] = a.[key_json], q.[reason] = a.[reason], q.[error_code] = a.[error_code], q.[run_id] = @run_id, q.[last_seen] = @seen, q.[attempts] = q.[attempts] + 1
+UPDATE q SET q.[column_name] = a.[column_name], q.[key_json] = a.[key_json], q.[reason] = a.[reason], q.[error_code] = a.[error_code], q.[run_id] = @run_id, q.[generation] = @load, q.[last_seen] = @seen, q.[attempts] = q.[attempts] + 1
   FROM [etl].[quarantine] AS q INNER JOIN [#aside] AS a ON a.[key_hash] = q.[key_hash] WHERE q.[pipeline] = @pipeline AND a.[put] = 1;
-INSERT INTO [etl].[quarantine] ([pipeline], [key_hash], [column_name], [key_json], [reason], [error_code], [run_id], [first_seen], [last_seen], [attempts])
-SELECT @pipeline, a.[key_hash], a.[column_name], a.[key_json], a.[reason], a.[error_code], @run_id, @seen, @seen, 1 FROM [#aside] AS a
+INSERT INTO [etl].[quarantine] ([pipeline], [key_hash], [column_name], [key_json], [reason], [error_code], [run_id], [generation], [first_seen], [last_seen], [attempts])
+SELECT @pipeline, a.[key_hash], a.[column_name], a.[key_json], a.[reason], a.[error_code], @run_id, @load, @seen, @seen, 1 FROM [#aside] AS a
  WHERE a.[put] = 1 AND NOT EXISTS (SELECT 1 FROM [etl].[quarantine] AS q WHERE q.[pipeline] = @pipeline AND q.[key_hash] = a.[key_hash]);
 UPDATE [etl].[run] SET [rows_quarantined] = [rows_quarantined] + (SELECT COUNT_BIG(*) FROM [#aside] WHERE [put] = 1) WHERE [run_id] = @run_id;
 COMMIT TRANSACTION;

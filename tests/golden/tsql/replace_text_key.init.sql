@@ -6,19 +6,20 @@
 -- 05 create the table of migrations
 -- 06 migration 1: checkpoint, run ledger, quarantine
 -- 07 migration 2: loads
--- 08 create schema sales
--- 09 create target sales.or'ders "x"
--- 10 create the checkpoint of orders/public.orders
--- 11 create schema etl_stage
--- 12 create stage etl_stage.or'ders "x"_6e9a783b5f50d3cc
--- 13 create user etl_job
--- 14 bind user etl_job to its login
--- 15 create role etl_writer
--- 16 add etl_job to role etl_writer
--- 17 grant SELECT, INSERT, UPDATE, DELETE on [sales].[or'ders "x"] to [etl_writer]
--- 18 grant SELECT, UPDATE on [etl].[checkpoint] to [etl_writer]
--- 19 grant SELECT, INSERT, UPDATE on [etl].[run] to [etl_writer]
--- 20 grant SELECT, INSERT, UPDATE, DELETE on [etl].[quarantine] to [etl_writer]
--- 21 grant SELECT on [etl].[schema_version] to [etl_writer]
--- 22 grant SELECT, INSERT, UPDATE, DELETE on [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] to [etl_writer]
+-- 08 migration 3: the load of an entry of the quarantine
+-- 09 create schema sales
+-- 10 create target sales.or'ders "x"
+-- 11 create the checkpoint of orders/public.orders
+-- 12 create schema etl_stage
+-- 13 create stage etl_stage.or'ders "x"_6e9a783b5f50d3cc
+-- 14 create user etl_job
+-- 15 bind user etl_job to its login
+-- 16 create role etl_writer
+-- 17 add etl_job to role etl_writer
+-- 18 grant SELECT, INSERT, UPDATE, DELETE on [sales].[or'ders "x"] to [etl_writer]
+-- 19 grant SELECT, UPDATE on [etl].[checkpoint] to [etl_writer]
+-- 20 grant SELECT, INSERT, UPDATE on [etl].[run] to [etl_writer]
+-- 21 grant SELECT, INSERT, UPDATE, DELETE on [etl].[quarantine] to [etl_writer]
+-- 22 grant SELECT on [etl].[schema_version] to [etl_writer]
+-- 23 grant SELECT, INSERT, UPDATE, DELETE on [etl_stage].[or'ders "x"_6e9a783b5f50d3cc] to [etl_writer]
 

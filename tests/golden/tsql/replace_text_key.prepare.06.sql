@@ -1,7 +1,1 @@
-IF OBJECT_ID(N'[sales].[or''ders "x"]') IS NULL
-CREATE TABLE [sales].[or'ders "x"] (
-  [k.e y] nvarchar(400) COLLATE Latin1_General_BIN NOT NULL,
-  [id] int NOT NULL,
-  [updated_at] date NULL,
-  CONSTRAINT [pk_sales_or'ders "x"] PRIMARY KEY CLUSTERED ([k.e y], [id])
-);
+IF SCHEMA_ID(N'sales') IS NULL EXEC(N'CREATE SCHEMA [sales]');

@@ -3,9 +3,10 @@
 -- 02 create the table of migrations
 -- 03 migration 1: checkpoint, run ledger, quarantine
 -- 04 migration 2: loads
--- 05 create schema sales
--- 06 create target sales.or'ders "x"
--- 07 create the checkpoint of orders/public.orders
--- 08 create schema etl_stage
--- 09 create stage etl_stage.or'ders "x"_6e9a783b5f50d3cc
+-- 05 migration 3: the load of an entry of the quarantine
+-- 06 create schema sales
+-- 07 create target sales.or'ders "x"
+-- 08 create the checkpoint of orders/public.orders
+-- 09 create schema etl_stage
+-- 10 create stage etl_stage.or'ders "x"_6e9a783b5f50d3cc
 

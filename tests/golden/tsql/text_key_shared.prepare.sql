@@ -3,7 +3,8 @@
 -- 02 create the table of migrations
 -- 03 migration 1: checkpoint, run ledger, quarantine
 -- 04 migration 2: loads
--- 05 create schema sales
--- 06 create target sales.or'ders "x"
--- 07 create the checkpoint of orders/public.orders
+-- 05 migration 3: the load of an entry of the quarantine
+-- 06 create schema sales
+-- 07 create target sales.or'ders "x"
+-- 08 create the checkpoint of orders/public.orders
 

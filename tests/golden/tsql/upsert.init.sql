@@ -6,16 +6,17 @@
 -- 05 create the table of migrations
 -- 06 migration 1: checkpoint, run ledger, quarantine
 -- 07 migration 2: loads
--- 08 create schema dbo
--- 09 create target dbo.orders
--- 10 create the checkpoint of orders/public.orders
--- 11 create user etl_job
--- 12 bind user etl_job to its login
--- 13 create role etl_writer
--- 14 add etl_job to role etl_writer
--- 15 grant SELECT, INSERT, UPDATE, DELETE on [dbo].[orders] to [etl_writer]
--- 16 grant SELECT, UPDATE on [etl].[checkpoint] to [etl_writer]
--- 17 grant SELECT, INSERT, UPDATE on [etl].[run] to [etl_writer]
--- 18 grant SELECT, INSERT, UPDATE, DELETE on [etl].[quarantine] to [etl_writer]
--- 19 grant SELECT on [etl].[schema_version] to [etl_writer]
+-- 08 migration 3: the load of an entry of the quarantine
+-- 09 create schema dbo
+-- 10 create target dbo.orders
+-- 11 create the checkpoint of orders/public.orders
+-- 12 create user etl_job
+-- 13 bind user etl_job to its login
+-- 14 create role etl_writer
+-- 15 add etl_job to role etl_writer
+-- 16 grant SELECT, INSERT, UPDATE, DELETE on [dbo].[orders] to [etl_writer]
+-- 17 grant SELECT, UPDATE on [etl].[checkpoint] to [etl_writer]
+-- 18 grant SELECT, INSERT, UPDATE on [etl].[run] to [etl_writer]
+-- 19 grant SELECT, INSERT, UPDATE, DELETE on [etl].[quarantine] to [etl_writer]
+-- 20 grant SELECT on [etl].[schema_version] to [etl_writer]
 

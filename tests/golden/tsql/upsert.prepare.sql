@@ -3,7 +3,8 @@
 -- 02 create the table of migrations
 -- 03 migration 1: checkpoint, run ledger, quarantine
 -- 04 migration 2: loads
--- 05 create schema dbo
--- 06 create target dbo.orders
--- 07 create the checkpoint of orders/public.orders
+-- 05 migration 3: the load of an entry of the quarantine
+-- 06 create schema dbo
+-- 07 create target dbo.orders
+-- 08 create the checkpoint of orders/public.orders
 

@@ -43,7 +43,8 @@ async fn write(
             sleep(Duration::from_millis(random.u64(0..5_000) / u64::from(pauses))).await;
         }
         if random.u8(0..20) == 0 {
-            let name = format!("late_{seed}_{}", next.load(Ordering::Relaxed));
+            // One name for all databases of a server.
+            let name = uuid::Uuid::new_v4();
             postgres::run(&mut connection, &format!("PREPARE TRANSACTION '{name}'")).await;
             sleep(Duration::from_millis(random.u64(0..1_500))).await;
             postgres::run(&mut connection, &format!("COMMIT PREPARED '{name}'")).await;

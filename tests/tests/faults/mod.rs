@@ -12,7 +12,7 @@ mod kills; // the real program, killed
 mod large_cells; // the largest value, and one byte more
 mod late; // commits that come late
 mod overlap; // eight runs at once
-mod points; // the fail points, and that no released program has them
+pub(crate) mod points; // the fail points, and that no released program has them
 mod schema_drift; // DDL on either side, at every border between two batches
 mod shop; // orders that change, and the real program
 mod signals; // the real program, asked to end and put to sleep

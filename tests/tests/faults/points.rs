@@ -7,7 +7,10 @@ use std::process::Command;
 use crate::support::binary::{etl_job, etl_job_faults};
 
 /// A fail point, and how often a run of a few batches passes it at least.
-pub(super) type Point = (&'static str, u64);
+pub(crate) type Point = (&'static str, u64);
+
+/// As a mode: append, of a batch in which some rows cannot be stored.
+pub(crate) const ASIDE: &str = "aside";
 
 /// The streams that pass a fail point.
 #[derive(Clone, Copy)]
@@ -19,6 +22,8 @@ enum In {
     Keyed,
     /// Those that replace the target as a whole.
     Replacing,
+    /// Those that put rows aside.
+    Sifting,
 }
 
 impl In {
@@ -26,13 +31,14 @@ impl In {
         match self {
             Self::All => true,
             Self::Writing => mode != "replace",
-            Self::Keyed => mode != "append",
+            Self::Keyed => !matches!(mode, "append" | ASIDE),
             Self::Replacing => mode == "replace",
+            Self::Sifting => mode == ASIDE,
         }
     }
 }
 
-const POINTS: [(&str, u64, In); 57] = [
+const POINTS: [(&str, u64, In); 59] = [
     // The engine and the program.
     ("job.before-run", 1, In::All),
     ("open.before", 1, In::All),
@@ -48,6 +54,8 @@ const POINTS: [(&str, u64, In); 57] = [
     ("commit.after", 3, In::All),
     ("commit.counted", 3, In::All),
     ("commit.acknowledged", 3, In::All),
+    ("sift.probe", 3, In::Sifting),
+    ("sift.done", 1, In::Sifting),
     ("replace.before", 1, In::Replacing),
     ("replace.after", 1, In::Replacing),
     ("finish.before", 1, In::All),
@@ -98,7 +106,7 @@ const POINTS: [(&str, u64, In); 57] = [
 ];
 
 /// All that a run into this kind of target in this mode passes.
-pub(super) fn of(target: &str, mode: &str) -> Vec<Point> {
+pub(crate) fn of(target: &str, mode: &str) -> Vec<Point> {
     let is_there = |name: &str| match name.split('.').next() {
         Some(sink @ ("mssql" | "postgres" | "sqlite")) => sink == target,
         _ => true,

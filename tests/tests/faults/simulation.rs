@@ -6,7 +6,7 @@ use etl_core::testing::simulation::{Defect, simulate, simulate_with};
 use etl_tests::torture::{Recorder, size};
 
 /// Each planted defect, in words, and in how many worlds it shows at the latest.
-const DEFECTS: [(&str, Defect, u64); 9] = [
+const DEFECTS: [(&str, Defect, u64); 10] = [
     ("a horizon (naive watermark)", Defect::Source(SourceDefect::NaiveWatermark), 20),
     (
         "one horizon for all pages of a sweep",
@@ -17,8 +17,9 @@ const DEFECTS: [(&str, Defect, u64); 9] = [
     ("a look at prepared transactions", Defect::Source(SourceDefect::ForgottenPrepared), 300),
     ("the guard below the horizon", Defect::Source(SourceDefect::NoGuard), 300),
     ("one transaction for checkpoint and rows", Defect::Sink(SinkDefect::CheckpointApart), 100),
-    ("the fence of a resent batch (blind resend)", Defect::Sink(SinkDefect::BlindResend), 300),
+    ("the fence of a resent batch (blind resend)", Defect::Sink(SinkDefect::BlindResend), 1_000),
     ("the sequence in the fence", Defect::Sink(SinkDefect::NoSequence), 100),
+    ("the position in a replay's look-ups", Defect::Source(SourceDefect::LookupUnsettled), 300),
     ("the run in the fence", Defect::Sink(SinkDefect::NoRun), 300),
 ];
 

@@ -258,6 +258,40 @@ async fn a_connection_that_falls_silent_is_noticed_and_a_long_sort_is_waited_for
     assert!(error.to_string().contains("none arrive"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_falls_silent_at_any_byte_of_its_last_answers_is_noticed() {
+    let trial = filled().await;
+    trial.execute("DELETE FROM orders WHERE id > 2").await;
+    let source = |section: &Value| {
+        let config = serde_json::from_value(section.clone()).unwrap();
+        let orders = stream("public.orders", |_| ());
+        let source = PostgresSource::new(&config, &orders).unwrap();
+        Arc::new(source.with_silence(Duration::from_millis(50))) as Arc<dyn Source>
+    };
+    let whole = Proxy::start(&trial.database, Fault::Cut(usize::MAX)).await;
+    sweep(&source(&whole.section), None, rows(5)).await.unwrap();
+    let total = whole.sent().await;
+    // From before the number of the session, which is asked for before the rows, to the last byte.
+    let silent = (total - 300..total).step_by(6).map(|after| {
+        let (trial, source) = (&trial, &source);
+        async move {
+            let proxy = Proxy::start(&trial.database, Fault::Stall(after)).await;
+            let source = source(&proxy.section);
+            let read = sweep(&source, None, rows(5));
+            let what = format!("silent after {after} of {total}");
+            let read = tokio::time::timeout(Duration::from_secs(20), read).await.expect(&what);
+            match read {
+                Err(error) => assert_eq!(error.class(), Class::Transient, "{what}: {error:?}"),
+                Ok(batches) => {
+                    let read: u64 = batches.iter().map(|batch| batch.progress.read).sum();
+                    assert_eq!(read, 2, "{what}");
+                }
+            }
+        }
+    });
+    futures::stream::iter(silent).buffer_unordered(10).collect::<Vec<()>>().await;
+}
+
 /// Stands between the source and the server; the first connection meets a fault.
 struct Proxy {
     /// The `source:` section that leads through it.

@@ -90,6 +90,7 @@ fn all_statements() -> BTreeMap<String, String> {
         ("change", statements::change("etl")),
         ("claim", statements::claim("etl")),
         ("clear_aside", statements::clear_aside("etl")),
+        ("clear_other_loads", statements::clear_other_loads("etl")),
         ("close_ledger", statements::close_ledger("etl")),
         ("count", statements::count("etl")),
         ("enter_aside", statements::enter_aside("etl")),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -5,6 +7,7 @@ use super::{SECOND, World, faults};
 use crate::pipeline::Finished;
 use crate::sink::{Outcome, StateChange};
 use crate::testing::fault::{Fault, Faults, Gate, Method, When};
+use crate::testing::network::Conditions;
 
 /// A run in a task of its own, and time for it to claim.
 async fn spawned(world: &World) -> JoinHandle<Finished> {
@@ -53,6 +56,29 @@ async fn a_lease_given_back_while_we_wait_means_that_the_work_is_done() {
     assert_eq!(first.await.unwrap().report.outcome, Outcome::Success);
     assert_eq!(second.await.unwrap().report.outcome, Outcome::Skipped);
     assert_eq!(world.keys(), [1, 2]);
+}
+
+/// The claim finds the lease held, the look at it finds it given back: nothing is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_lease_given_back_while_we_look_means_that_the_work_is_done() {
+    let mut skipped = 0;
+    for millis in (0..2_000).step_by(50) {
+        let gate = Gate::new();
+        let hold = Fault::Hold(gate.clone());
+        let world = World::new(2, faults([(Method::Commit, When::Call(2), hold)])).await;
+        world.target.network().change(Conditions { work: 2 * SECOND, ..Conditions::default() });
+        let first = spawned(&world).await;
+        gate.reached().await;
+        let mut pipeline = world.pipeline();
+        let second = tokio::spawn(async move { pipeline.run(&CancellationToken::new()).await });
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        gate.open();
+        assert_eq!(first.await.unwrap().report.outcome, Outcome::Success);
+        let second = tokio::time::timeout(600 * SECOND, second).await.expect("it ends").unwrap();
+        skipped += u32::from(second.report.outcome == Outcome::Skipped);
+        assert_eq!(world.keys(), [1, 2], "{millis} ms");
+    }
+    assert!(skipped > 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,8 +17,11 @@ use crate::sink::{Counts, Fence};
 use crate::testing::memory_sink::SinkDefect;
 use crate::testing::row::CanonicalRow;
 
-/// What lies in quarantine, by stream and key; the streams of one database share it.
-pub(super) type Quarantine = Arc<Mutex<BTreeMap<(String, RowKey), Entry>>>;
+/// What lies in quarantine, each with the generation of the load that put it there, by stream and key.
+type Lying = BTreeMap<(String, RowKey), (Entry, i64)>;
+
+/// The streams of one database share it.
+pub(super) type Quarantine = Arc<Mutex<Lying>>;
 
 /// What the target's table refuses, beside what its columns do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,7 +73,7 @@ impl MemoryTarget {
         }))
     }
 
-    fn all_aside(&self) -> MutexGuard<'_, BTreeMap<(String, RowKey), Entry>> {
+    fn all_aside(&self) -> MutexGuard<'_, Lying> {
         self.0.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -82,7 +85,7 @@ impl MemoryTarget {
         };
         let all = self.all_aside();
         let mine = all.iter().filter(|((stream, _), _)| *stream == name);
-        let mut mine: Vec<Entry> = mine.map(|(_, entry)| entry.clone()).collect();
+        let mut mine: Vec<Entry> = mine.map(|(_, (entry, _))| entry.clone()).collect();
         mine.sort_by_key(|entry| entry.first_seen_micros);
         mine
     }
@@ -94,12 +97,12 @@ impl MemoryTarget {
         let mut all = self.all_aside();
         for rejected in &aside.put {
             let entry = all.entry((name.clone(), rejected.key.clone()));
-            let entry = entry.or_insert_with(|| Entry {
-                rejected: rejected.clone(),
-                attempts: 0,
-                first_seen_micros: now,
-                last_seen_micros: now,
+            let (entry, generation) = entry.or_insert_with(|| {
+                let (rejected, attempts) = (rejected.clone(), 0);
+                let (first_seen_micros, last_seen_micros) = (now, now);
+                (Entry { rejected, attempts, first_seen_micros, last_seen_micros }, 0)
             });
+            *generation = fence.generation;
             entry.rejected = rejected.clone();
             entry.last_seen_micros = now;
             entry.attempts = if how == How::Once { 1 } else { entry.attempts + 1 };
@@ -108,6 +111,14 @@ impl MemoryTarget {
             all.retain(|(stream, of), _| of != key || (*stream != name && how != How::ClearAll));
         }
         state.run_row(fence.run).quarantined += u64::try_from(aside.put.len()).unwrap_or(u64::MAX);
+    }
+
+    /// Takes out what no batch of this load has put there.
+    pub(super) fn clear_other_loads(&self, state: &State, fence: &Fence) {
+        let Some(name) = state.schema.as_ref().map(|schema| schema.name.as_str()) else { return };
+        self.all_aside().retain(|(stream, _), (_, generation)| {
+            stream != name || *generation == fence.generation
+        });
     }
 
     /// The quarantine's part of a commit in a transaction of its own, for a planted defect.

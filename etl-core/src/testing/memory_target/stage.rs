@@ -43,6 +43,9 @@ impl MemoryTarget {
         state.checkpoint.generation = fence.generation;
         state.checkpoint.phase = Phase::Idle;
         state.advance(fence, &counts);
+        if defect != Some(SinkDefect::EntryStays) {
+            self.clear_other_loads(&state, fence);
+        }
         Ok(counts)
     }
 }

@@ -57,7 +57,12 @@ fn start(world: &Arc<World>, random: &mut fastrand::Rng) -> Result<Process, Stri
     let mut pipeline = world.pipeline(random).map_err(internal)?;
     let (switch, stop) = (Switch::default(), CancellationToken::new());
     let token = stop.clone();
-    let run = async move { pipeline.run(&token).await };
+    // Some try again what was put aside; where all is read every time there is nothing to do so.
+    let plan = &world.plan;
+    let replays = plan.poison.is_some() && plan.mode != Mode::Replace && random.u8(0..4) == 0;
+    let run = async move {
+        if replays { pipeline.replay(&token).await } else { pipeline.run(&token).await }
+    };
     let run = tokio::spawn(Pausable::new(run, &switch));
     world.tally.count(|stats| stats.runs += 1);
     Ok(Process { run, switch, stop })

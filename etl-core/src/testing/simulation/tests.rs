@@ -29,6 +29,7 @@ fn whatever_happens_every_row_arrives_once() {
     let sums = [
         sum(|s| s.successes),
         sum(|s| s.stopped),
+        sum(|s| s.replayed),
         sum(|s| s.skipped),
         sum(|s| s.fenced),
         sum(|s| s.failed),
@@ -94,7 +95,7 @@ fn a_checkpoint_apart_from_its_rows_is_found() {
 
 #[test]
 fn a_blind_resend_is_found() {
-    found(Defect::Sink(SinkDefect::BlindResend), 300);
+    found(Defect::Sink(SinkDefect::BlindResend), 1_000);
 }
 
 #[test]
@@ -145,4 +146,14 @@ fn an_entry_that_stays_in_the_quarantine_is_found() {
 #[test]
 fn a_probe_that_is_not_rolled_back_is_found() {
     found(Defect::Sink(SinkDefect::ProbeCommits), 300);
+}
+
+#[test]
+fn a_replay_that_brings_what_the_next_run_brings_too_is_found() {
+    found(Defect::Source(SourceDefect::LookupUnsettled), 300);
+}
+
+#[test]
+fn a_replay_that_brings_what_the_filter_drops_is_found() {
+    found(Defect::Source(SourceDefect::LookupIgnoresFilter), 300);
 }

@@ -140,6 +140,24 @@ pub(super) async fn what_landed_or_left_is_cleared(target: &Target) -> Check {
     Ok(())
 }
 
+pub(super) async fn an_apply_clears_what_its_load_did_not_put_aside(target: &Target) -> Check {
+    let mut session = target.session().await?;
+    session.commit(&aside(1, &[Row::new(1)], &[2, 3, 4], &[])?).await?;
+    session.apply().await?;
+    check_eq!(target.lying().await?, (keys(&[2, 3, 4])?, 3, 3), "keys, entries, rows counted");
+    session.fence.generation += 1;
+    session.commit(&aside(2, &[Row::new(1)], &[2], &[])?).await?;
+    let killed = session.fence.run;
+    drop(session);
+    // The load goes on, with another row; the fourth is gone at the source.
+    let mut next = target.run(killed, target.ttl()).await?;
+    next.commit(&aside(3, &[Row::new(5)], &[3], &[])?).await?;
+    check_eq!(target.lying().await?, (keys(&[2, 3, 4])?, 3, 5), "keys, entries, rows counted");
+    next.apply().await?;
+    check_eq!(target.lying().await?, (keys(&[2, 3])?, 2, 5), "keys, entries, rows counted");
+    Ok(())
+}
+
 pub(super) async fn the_quarantine_of_another_stream_is_left_alone(target: &Target) -> Check {
     let spec = TargetSpec::unique(target.mode(), None, false)?;
     let other = Target::new(target.fixture.beside(spec.clone()).await?, spec);

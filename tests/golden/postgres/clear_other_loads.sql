@@ -1,0 +1,1 @@
+DELETE FROM "etl".quarantine WHERE pipeline = $1 AND generation <> $2

@@ -1,0 +1,1 @@
+GRANT SELECT ON OBJECT::[etl].[schema_version] TO [etl_writer];
