@@ -177,9 +177,15 @@ impl Gate {
     }
 
     /// Waits until a call stands before the gate; each call is seen once, also if the future is dropped.
+    ///
+    /// # Panics
+    /// If none came for an hour.
+    #[allow(clippy::panic, reason = "a test that waits for ever says nothing")]
     pub async fn reached(&self) {
-        if let Ok(permit) = self.reached.acquire().await {
-            permit.forget();
+        match tokio::time::timeout(Duration::from_hours(1), self.reached.acquire()).await {
+            Ok(Ok(permit)) => permit.forget(),
+            Ok(Err(_)) => {}
+            Err(_) => panic!("no call came to the gate"),
         }
     }
 

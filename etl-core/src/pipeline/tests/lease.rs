@@ -35,7 +35,8 @@ async fn a_run_beside_one_that_lives_is_skipped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_runs_lease_is_waited_out() {
-    let world = World::new(2, Faults::new(0)).await;
+    let mut world = World::new(2, Faults::new(0)).await;
+    world.options.deadline = Some(100 * SECOND);
     world.dead_run(20 * SECOND).await;
     let finished = world.run().await;
     assert_eq!(finished.report.outcome, Outcome::Success);
@@ -85,8 +86,8 @@ async fn a_lease_given_back_while_we_look_means_that_the_work_is_done() {
 async fn skipping_for_too_long_is_a_temporary_failure() {
     let slow = Fault::Slow(1_000_000 * SECOND);
     let mut world = World::new(2, faults([(Method::Batch, When::Call(1), slow)])).await;
-    world.options.max_skip = 300 * SECOND;
     let stuck = spawned(&world).await;
+    world.options.max_skip = 300 * SECOND;
     for (minutes, code) in [(0, 0), (3, 0), (3, 75), (1, 75)] {
         tokio::time::sleep(minutes * 60 * SECOND).await;
         let finished = world.run().await;

@@ -16,7 +16,9 @@ async fn each_wait_is_below_its_bound_and_they_differ() {
     let stop = CancellationToken::new();
     let policy = RetryPolicy { base: SECOND, cap: 5 * SECOND, tries: 100 };
     for (class, least) in [(Class::Transient, 0.0), (Class::Unknown, 0.0), (Class::Capacity, 0.5)] {
-        let mut retry = Retry::new(policy, None, &stop);
+        // A deadline that is far away changes nothing.
+        let deadline = Some(Instant::now() + 100_000 * SECOND);
+        let mut retry = Retry::new(policy, deadline, &stop);
         let mut waits = Vec::new();
         for bound in [1, 2, 4].into_iter().chain([5; 37]) {
             let began = Instant::now();
