@@ -271,6 +271,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_error_tells_its_code_and_its_column_if_it_has_them() {
+        let bare = Error::data("no");
+        assert_eq!((bare.code(), bare.column()), (None, None));
+        let whole = bare.with_code("22001").at_column("note");
+        assert_eq!((whole.code(), whole.column()), (Some("22001"), Some("note")));
+    }
+
+    #[test]
     fn every_class_has_its_word_and_may_pass_or_not() {
         for (class, word, retryable) in [
             (Class::Transient, "transient", true),
