@@ -40,6 +40,9 @@ pub struct Entry {
     pub controls: Vec<Control>,
     /// How long it took.
     pub seconds: u64,
+    /// The commit, where it is another than the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// What a control has seen.
@@ -164,6 +167,7 @@ impl Recorder {
             control_caught: (!controls.is_empty()).then(|| controls.iter().all(Control::caught)),
             controls,
             seconds: self.began.elapsed().as_secs(),
+            commit: std::env::var("ETL_TORTURE_COMMIT").ok(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub fn table(measured: &Measured) -> String {
     );
     for entry in tests {
         let Entry { name, runs, faults, rows, lost, twice, hangs, controls, .. } = entry;
+        let at = entry.commit.as_ref().map(|at| format!(" (commit {at})")).unwrap_or_default();
         let caught = controls.iter().filter(|control| control.caught()).count();
         let controls = match controls.len() {
             0 => String::new(),
@@ -33,7 +34,7 @@ pub fn table(measured: &Measured) -> String {
         // Writing to a text cannot fail.
         writeln!(
             text,
-            "| {name} | {} | {} | {} | {lost} | {twice} | {hangs} | {controls} |",
+            "| {name}{at} | {} | {} | {} | {lost} | {twice} | {hangs} | {controls} |",
             grouped(*runs),
             grouped(*faults),
             grouped(*rows)
