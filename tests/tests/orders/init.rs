@@ -22,7 +22,7 @@ async fn four_preparations_at_once_and_one_more_leave_the_same_state() {
     shop.init().expect(0);
     shop.job("check", &[]).expect(0);
     let state = "SELECT (SELECT COUNT_BIG(*) FROM [etl].[schema_version]) * 10 + (SELECT COUNT_BIG(*) FROM [etl].[checkpoint]);";
-    assert_eq!(shop.target.number(state).await, 21);
+    assert_eq!(shop.target.number(state).await, 31);
     shop.run();
     shop.assert_equal().await;
 }
@@ -65,7 +65,7 @@ async fn a_statement_that_may_not_be_run_is_told_by_number_and_name() {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("step 3 of 20, create login"), "{said}");
+    assert!(said.contains("step 3 of 21, create login"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

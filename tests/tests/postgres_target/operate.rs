@@ -100,7 +100,7 @@ async fn the_printed_plan_is_a_script_that_can_be_run_twice() {
         .fetch_one(&mut other.connect().await)
         .await
         .unwrap();
-    assert_eq!(versions, 2);
+    assert_eq!(versions, 3);
     other.execute("UPDATE etl.schema_version SET checksum = 'x'").await;
     let mut connection = other.connect().await;
     let error = connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(plan))).await.unwrap_err();
