@@ -150,6 +150,27 @@ mod tests {
         assert_eq!(Step::Apply.progress(), Progress::default());
     }
 
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    #[test]
+    fn what_is_put_aside_goes_with_its_batch() {
+        let mut batch = batch("8");
+        let rejected = |id: &str| etl_core::Rejected {
+            key: etl_core::RowKey::from_text(format!("[\"{id}\"]")).unwrap(),
+            column: None,
+            reason: "no".to_owned(),
+            code: None,
+        };
+        batch.aside.put = vec![rejected("1"), rejected("2")];
+        for step in [Step::Write(&batch), Step::Load(&batch)] {
+            assert_eq!(step.put_aside(), 2);
+            #[cfg(feature = "sqlite")]
+            assert_eq!(step.aside().map(|aside| aside.put.len()), Some(2));
+        }
+        assert_eq!(Step::Apply.put_aside(), 0);
+        #[cfg(feature = "sqlite")]
+        assert!(Step::Apply.aside().is_none());
+    }
+
     #[test]
     fn a_step_that_was_done_is_known_by_all_that_it_left() {
         let (batch, fence) = (batch("8"), fence());

@@ -77,6 +77,10 @@ pub enum When {
     Chance(f64),
 }
 
+/// So many calls of one method are those of a loop without an end, which a test must not follow: with a
+/// paused clock it waits for nothing. No test comes near it: a run has some thousands of batches.
+const ENDLESS: u64 = 100_000;
+
 /// The faults of one or more wrappers, shared with the test that programs them.
 #[derive(Debug, Clone)]
 pub struct Faults(Arc<Mutex<Program>>);
@@ -118,10 +122,14 @@ impl Faults {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[allow(clippy::panic, reason = "a test that goes on for ever says nothing")]
     fn next(&self, method: Method) -> Option<Fault> {
         let Program { rules, calls, random } = &mut *self.program();
         let call = calls.entry(method).or_default();
         *call += 1;
+        if *call > ENDLESS {
+            panic!("{method:?} was called more than {ENDLESS} times: it has no end");
+        }
         let applies = |when: When, random: &mut fastrand::Rng| match when {
             When::Always => true,
             When::Call(number) => *call == number,

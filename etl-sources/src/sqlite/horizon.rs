@@ -117,7 +117,7 @@ fn hold(
     bound: Option<Moment>,
     by_clock: bool,
 ) -> Option<Moment> {
-    if by_clock && bound < stored {
+    if was_set_back(stored, bound, by_clock) {
         tracing::warn!(
             stream = settings.name,
             "this machine's clock is behind the horizon of the last sweep ({}): was it set back? \
@@ -127,6 +127,11 @@ fn hold(
         );
     }
     stored.max(bound)
+}
+
+/// Whether a clock says less than it did at the last sweep; a newest row that was deleted says nothing.
+fn was_set_back(stored: Option<Moment>, bound: Option<Moment>, by_clock: bool) -> bool {
+    by_clock && bound < stored
 }
 
 fn micros(duration: Duration) -> i64 {

@@ -152,6 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn a_row_that_is_refused_has_its_reason_told() {
+        for (code, reason) in [
+            ("1299", "a column that cannot be NULL would be NULL"),
+            ("787", "a foreign key points to no row"),
+            ("275", "a check constraint of the table refuses a value"),
+        ] {
+            assert_eq!(
+                classify(refusal(code, ""), "writing").to_string(),
+                format!("writing: {reason}")
+            );
+        }
+    }
+
+    #[test]
     fn a_file_or_a_thread_that_is_gone_may_come_back() {
         let io = sqlx::Error::Io(std::io::ErrorKind::UnexpectedEof.into());
         assert_eq!(classify(io, "x").class(), Class::Transient);

@@ -86,14 +86,20 @@ async fn a_lease_given_back_while_we_look_means_that_the_work_is_done() {
 async fn skipping_for_too_long_is_a_temporary_failure() {
     let slow = Fault::Slow(1_000_000 * SECOND);
     let mut world = World::new(2, faults([(Method::Batch, When::Call(1), slow)])).await;
-    let stuck = spawned(&world).await;
     world.options.max_skip = 300 * SECOND;
+    let stuck = spawned(&world).await;
     for (minutes, code) in [(0, 0), (3, 0), (3, 75), (1, 75)] {
         tokio::time::sleep(minutes * 60 * SECOND).await;
         let finished = world.run().await;
         assert_eq!(finished.report.outcome, Outcome::Skipped);
         assert_eq!(finished.exit_code(), code, "skipped for {:?}", finished.skipped_for);
     }
+    // Not longer than it may be: the first look tells of no time at all.
+    let mut world = World::new(2, Faults::new(0)).await;
+    world.dead_run(1_000 * SECOND).await;
+    (world.options.max_skip, world.options.deadline) = (Duration::ZERO, Some(Duration::ZERO));
+    let finished = world.run().await;
+    assert_eq!((finished.skipped_for, finished.exit_code()), (Some(Duration::ZERO), 0));
     stuck.abort();
 }
 

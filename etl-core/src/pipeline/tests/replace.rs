@@ -5,8 +5,8 @@ use tokio_util::sync::CancellationToken;
 use super::{World, faults};
 use crate::connector::Mode;
 use crate::error::{Class, Error};
-use crate::pipeline::Finished;
 use crate::pipeline::replace::loaded;
+use crate::pipeline::{Finished, MaxRejected};
 use crate::position::Position;
 use crate::sink::{Checkpoint, Fence, Outcome, Phase, RunReport};
 use crate::testing::fault::{Fault, Faults, Method, When};
@@ -103,6 +103,28 @@ async fn an_apply_whose_answer_was_lost_is_asked_for_again() {
     assert_eq!(finished.report.outcome, Outcome::Success, "{:?}", finished.error);
     assert_eq!(world.faults.calls(Method::Apply), 2);
     assert_eq!((finished.report.written, world.keys()), (3, vec![1, 2, 3]));
+}
+
+/// Whom `max_rejected` makes expect that a row is put aside is told why none was.
+#[tokio::test(start_paused = true)]
+async fn an_apply_that_is_refused_puts_no_row_aside() {
+    let told = async |class, max_rejected| {
+        let rules = faults([(Method::Apply, When::Call(1), Fault::Refuse(class))]);
+        let mut world = World::of(Mode::Replace, 3, rules).await;
+        world.options.max_rejected = max_rejected;
+        let finished = world.run().await;
+        (finished.error.map(|error| error.to_string()), world.keys().len())
+    };
+    let why = |(error, rows): (Option<String>, usize)| {
+        (error.map(|text| text.contains("no row of a load can be put aside")), rows)
+    };
+    let (none, some) = (MaxRejected::default(), MaxRejected::Rows(9));
+    assert_eq!(why(told(Class::Data, some).await), (Some(true), 0));
+    assert_eq!(why(told(Class::Data, none).await), (Some(false), 0));
+    for max_rejected in [none, some] {
+        assert_eq!(why(told(Class::Schema, max_rejected).await), (Some(false), 0));
+        assert_eq!(why(told(Class::Transient, max_rejected).await), (None, 3));
+    }
 }
 
 #[test]

@@ -47,6 +47,24 @@ const STATEMENTS: &[(Statement, &str, &[&str])] = &[
         &["position = $2", "sequence = sequence + 1, run_id = NULL, lease_until = NULL"],
     ),
     (look_and_lock, "checkpoint", &["pipeline = $1 FOR UPDATE"]),
+    (clear_aside, "quarantine", &["DELETE", "pipeline = $1 AND key_hash = ANY ($2::bytea[])"]),
+    (clear_other_loads, "quarantine", &["DELETE", "pipeline = $1 AND generation <> $2"]),
+    (
+        renew_aside,
+        "quarantine",
+        &[
+            "UPDATE",
+            "attempts = q.attempts + 1",
+            "generation = $8",
+            "q.pipeline = $1 AND q.key_hash = a.key_hash",
+        ],
+    ),
+    (
+        enter_aside,
+        "quarantine",
+        &["INSERT", "NOT EXISTS", "q.pipeline = $1 AND q.key_hash = a.key_hash"],
+    ),
+    (entries, "quarantine", &["SELECT key_json", "q.pipeline = $1", "ORDER BY q.first_seen"]),
 ];
 
 #[test]

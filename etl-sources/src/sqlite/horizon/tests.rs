@@ -124,6 +124,16 @@ async fn a_horizon_never_goes_back() {
 }
 
 #[test]
+fn only_a_clock_that_goes_back_is_told_of() {
+    let [less, more] = [4, 5].map(|at| Some(Moment(at)));
+    assert!(was_set_back(more, less, true));
+    assert!(!was_set_back(more, less, false), "the newest row is gone");
+    for stored in [None, less, more] {
+        assert!(!was_set_back(stored, more, true), "{stored:?}");
+    }
+}
+
+#[test]
 fn a_time_without_end_is_one_that_can_be_counted_with() {
     assert_eq!(micros(Duration::from_millis(7)), 7_000);
     let endless = micros(Duration::MAX);
