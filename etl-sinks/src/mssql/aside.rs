@@ -43,12 +43,14 @@ pub fn truncate() -> String {
 }
 
 /// Fills it: for each row `@P1` the key's hash, `@P2` the column, `@P3` the key, `@P4` the reason, `@P5` the
-/// code, `@P6` whether it is put aside.
+/// code or an empty text, `@P6` whether it is put aside. No parameter is NULL: the driver gives that no type,
+/// which not every server takes.
 #[must_use]
 pub fn fill(rows: usize) -> String {
     let row = |index: usize| {
-        let cells = (1..=PARAMETERS).map(|cell| format!("@P{}", index * PARAMETERS + cell));
-        format!("({})", cells.collect::<Vec<_>>().join(", "))
+        let [hash, column, key, reason, code, put]: [_; PARAMETERS] =
+            std::array::from_fn(|cell| format!("@P{}", index * PARAMETERS + cell + 1));
+        format!("({hash}, {column}, {key}, {reason}, NULLIF({code}, N''), {put})")
     };
     let rows: Vec<_> = (0..rows).map(row).collect();
     format!(
@@ -102,7 +104,7 @@ struct Parked {
     column: String,
     key: String,
     reason: String,
-    code: Option<String>,
+    code: String,
     put: bool,
 }
 
@@ -113,7 +115,7 @@ impl Parked {
             column: cut(row.column.as_deref().unwrap_or_default(), MAX_NAME_UNITS),
             key: row.key.as_str().to_owned(),
             reason: cut(&row.reason, MOST_REASON),
-            code: row.code.as_deref().map(|code| cut(code, MOST_CODE)),
+            code: cut(row.code.as_deref().unwrap_or_default(), MOST_CODE),
             put: true,
         });
         let clear = aside.clear.iter().map(|key| Self {
@@ -121,7 +123,7 @@ impl Parked {
             column: String::new(),
             key: String::new(),
             reason: String::new(),
-            code: None,
+            code: String::new(),
             put: false,
         });
         put.chain(clear).collect()

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::matrix::{TARGETS, prepared, run};
 use crate::support::side::Side;
 
-/// Takes back what came after the first version.
+/// Takes back what came after the first version. Not every server keeps a name for a default.
 async fn make_first(target: &Side) {
     let steps: &[&str] = match target {
         Side::Postgres(_) => &[
@@ -14,8 +14,10 @@ async fn make_first(target: &Side) {
             "DELETE FROM etl.schema_version WHERE version = 2",
         ],
         Side::Mssql(_) => &[
-            "ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_generation];",
-            "ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_phase];",
+            "IF EXISTS (SELECT 1 FROM sys.default_constraints WHERE [name] = N'df_etl_checkpoint_generation')
+             ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_generation];",
+            "IF EXISTS (SELECT 1 FROM sys.default_constraints WHERE [name] = N'df_etl_checkpoint_phase')
+             ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_phase];",
             "ALTER TABLE [etl].[checkpoint] DROP COLUMN [generation], [phase];",
             "DELETE FROM [etl].[schema_version] WHERE [version] = 2;",
         ],
@@ -41,7 +43,8 @@ async fn make_second(target: &Side) {
             "DELETE FROM etl.schema_version WHERE version = 3",
         ],
         Side::Mssql(_) => &[
-            "ALTER TABLE [etl].[quarantine] DROP CONSTRAINT [df_etl_quarantine_generation];",
+            "IF EXISTS (SELECT 1 FROM sys.default_constraints WHERE [name] = N'df_etl_quarantine_generation')
+             ALTER TABLE [etl].[quarantine] DROP CONSTRAINT [df_etl_quarantine_generation];",
             "ALTER TABLE [etl].[quarantine] DROP COLUMN [generation];",
             "DELETE FROM [etl].[schema_version] WHERE [version] = 3;",
         ],

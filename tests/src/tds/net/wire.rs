@@ -22,8 +22,12 @@ impl Wire {
         let token = r.u8()?;
         let mut w = Wire { token, length: 0, precision: 0, scale: 0 };
         match token {
-            0x1f | 0x28 | 0x30 | 0x32 | 0x34 | 0x38 | 0x3a | 0x3b | 0x3c | 0x3d | 0x3e | 0x7a
-            | 0x7f => {}
+            // SQL Server takes a NULL without a type as a parameter; other servers do not.
+            0x1f => {
+                let text = "RPC protocol stream is incorrect: data type 0x1F is unknown";
+                return Err(SqlError::new(8009, 16, text).reach(Reach::Connection));
+            }
+            0x28 | 0x30 | 0x32 | 0x34 | 0x38 | 0x3a | 0x3b | 0x3c | 0x3d | 0x3e | 0x7a | 0x7f => {}
             0x24 | 0x26 | 0x68 | 0x6d | 0x6e | 0x6f => w.length = u32::from(r.u8()?),
             0x29..=0x2b => w.scale = r.u8()?,
             0x6a | 0x6c => {
@@ -53,7 +57,6 @@ impl Wire {
         let n = |divisor: u32| u16::try_from(self.length / divisor).unwrap_or(0).max(1);
         let len = |divisor: u32| if self.length == PLP { Len::Max } else { Len::N(n(divisor)) };
         Ok(match self.token {
-            0x1f => SqlType::Null,
             0x30 => SqlType::TinyInt,
             0x32 | 0x68 => SqlType::Bit,
             0x34 => SqlType::SmallInt,
@@ -106,7 +109,6 @@ impl Wire {
             .reach(Reach::Connection)
         };
         Ok(match self.token {
-            0x1f => Value::Null,
             0x30 => Value::Int(i64::from(r.u8()?)),
             0x32 => Value::Bit(r.u8()? != 0),
             0x34 => Value::Int(i64::from(r.i16()?)),
