@@ -18,7 +18,8 @@ async fn make_first(target: &Side) {
              ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_generation];",
             "IF EXISTS (SELECT 1 FROM sys.default_constraints WHERE [name] = N'df_etl_checkpoint_phase')
              ALTER TABLE [etl].[checkpoint] DROP CONSTRAINT [df_etl_checkpoint_phase];",
-            "ALTER TABLE [etl].[checkpoint] DROP COLUMN [generation], [phase];",
+            "ALTER TABLE [etl].[checkpoint] DROP COLUMN [generation];",
+            "ALTER TABLE [etl].[checkpoint] DROP COLUMN [phase];",
             "DELETE FROM [etl].[schema_version] WHERE [version] = 2;",
         ],
         // It noted no versions then.
