@@ -9,7 +9,7 @@ use etl_tests::tds;
 use etl_tests::torture::{Recorder, Tally};
 use etl_tests::wire::{Cuts, Moment, Protocol, Proxy, Rewrite, Rules, Which};
 
-use super::world::{Lane, Link, World, double};
+use super::world::{Lane, Link, World, at_the_gate, double};
 use crate::support::side::Side;
 
 /// A lane whose T-SQL is rewritten on its way, and the proxy that does it.
@@ -82,8 +82,8 @@ async fn restored(rewrites: Vec<Rewrite>, tally: &Tally) {
     let mut sleeper = lane.faulty(&sections, &held(&first));
     let stop = tokio_util::sync::CancellationToken::new();
     let token = stop.clone();
-    let sleeper = tokio::spawn(async move { sleeper.run(&token).await });
-    first.reached().await;
+    let mut sleeper = tokio::spawn(async move { sleeper.run(&token).await });
+    at_the_gate(&first, &mut sleeper).await;
 
     let schema = lane.source(&lane.sections.0).schema().await.unwrap();
     lane.target
@@ -94,8 +94,8 @@ async fn restored(rewrites: Vec<Rewrite>, tally: &Tally) {
     lane.admin().prepare(&schema).await.unwrap();
     lane.options.limits = BatchLimits { rows: 1, bytes: 1 << 20 };
     let mut other = lane.faulty(&lane.sections, &held(&second));
-    let other = tokio::spawn(async move { other.run(&stop).await });
-    second.reached().await;
+    let mut other = tokio::spawn(async move { other.run(&stop).await });
+    at_the_gate(&second, &mut other).await;
     first.open();
     let woken = sleeper.await.unwrap();
     assert!(any || woken.report.outcome == Outcome::Fenced, "{woken:?}");

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Lane, Link, World, double};
+use super::world::{Lane, Link, World, at_the_gate, double};
 
 type Running = JoinHandle<etl_core::pipeline::Finished>;
 
@@ -65,8 +65,8 @@ async fn a_clock_of_the_server_that_jumps_makes_two_runs_but_never_two_writers()
         lane.clear().await;
         let gate = Gate::new();
         let faults = Faults::new(0).with(Method::Commit, When::Call(2), Fault::Hold(gate.clone()));
-        let sleeper = start(lane.faulty(&lane.sections, &faults));
-        gate.reached().await;
+        let mut sleeper = start(lane.faulty(&lane.sections, &faults));
+        at_the_gate(&gate, &mut sleeper).await;
         double.set_clock_ahead(jump);
         // A lease of before the jump: over at once, or in an hour.
         let mut second = lane.pipeline(&lane.sections);
@@ -106,8 +106,8 @@ async fn overslept(
     lane.clear().await;
     let gate = Gate::new();
     let faults = Faults::new(0).with(Method::Commit, When::Call(2), Fault::Hold(gate.clone()));
-    let sleeper = start(lane.faulty(sections, &faults));
-    gate.reached().await;
+    let mut sleeper = start(lane.faulty(sections, &faults));
+    at_the_gate(&gate, &mut sleeper).await;
     match what {
         Meanwhile::Reset => lane.clear().await,
         Meanwhile::Run => {

@@ -7,6 +7,7 @@ use etl_core::connector::{Stream, section};
 use etl_core::pipeline::Finished;
 use etl_core::retry::RetryPolicy;
 use etl_core::sink::{Sink, SinkAdmin, StateChange};
+use etl_core::testing::fault::Gate;
 use etl_core::testing::{Faults, FaultySink};
 use etl_core::{BatchLimits, Outcome, Pipeline, PipelineOptions, Source};
 use etl_sources::postgres::{PostgresConfig, PostgresSource};
@@ -15,7 +16,7 @@ use etl_tests::torture::{Rows, Tally};
 use etl_tests::{mssql, postgres, tds};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::side::Side;
@@ -247,6 +248,15 @@ impl Lane {
     pub(super) fn server(&self, link: Link) -> String {
         let section = if link == Link::Source { &self.sections.0 } else { &self.sections.1 };
         host(section["url"].as_str().unwrap())
+    }
+}
+
+/// Waits until a call of this run stands before the gate. A run that ends before that is told: waiting on would
+/// say nothing.
+pub(super) async fn at_the_gate(gate: &Gate, run: &mut JoinHandle<Finished>) {
+    tokio::select! {
+        () = gate.reached() => {}
+        ended = run => panic!("the run ended before the gate: {:?}", ended.map(|end| end.report)),
     }
 }
 
