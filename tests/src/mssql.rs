@@ -110,6 +110,14 @@ impl Database {
         rows[0][0].as_deref().expect("a number").parse().expect("a number")
     }
 
+    /// Lets transactions read a snapshot. On a server that cannot be set so, a sweep keeps a lookback, and reads
+    /// the rows within it again.
+    pub async fn snapshots(&self) {
+        let on =
+            format!("ALTER DATABASE [{}] SET ALLOW_SNAPSHOT_ISOLATION ON;", self.owner.database);
+        drop(self.connect().await.batch(&on, "letting transactions read a snapshot").await);
+    }
+
     /// Runs a batch.
     ///
     /// # Panics

@@ -33,7 +33,7 @@ pub struct Entry {
     pub twice: u64,
     /// Runs that did not end in their time.
     pub hangs: u64,
-    /// Whether every control of the test lost or doubled something; null without one.
+    /// Whether something went wrong in every control of the test; null without one.
     pub control_caught: Option<bool>,
     /// The controls: the same test with a safeguard taken out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,13 +56,16 @@ pub struct Control {
     pub lost: u64,
     /// Rows that were there too often.
     pub twice: u64,
+    /// Runs that did not end in their time.
+    #[serde(default)]
+    pub hangs: u64,
 }
 
 impl Control {
     /// Whether the test has seen that something is wrong.
     #[must_use]
     pub fn caught(&self) -> bool {
-        self.lost + self.twice > 0
+        self.lost + self.twice + self.hangs > 0
     }
 }
 
@@ -117,7 +120,7 @@ impl Recorder {
         Arc::clone(&self.promise)
     }
 
-    /// Where a control counts: the same test without a safeguard, which must lose or double rows.
+    /// Where a control counts: the same test without a safeguard, which must lose or double rows, or hang.
     #[must_use]
     pub fn control(&self, without: &str) -> Arc<Tally> {
         let tally = Arc::new(Tally::control());
@@ -152,8 +155,13 @@ impl Recorder {
             .iter()
             .map(|(without, tally)| {
                 let figures = tally.figures();
-                let (faults, lost, twice) = (figures.faults, figures.lost, figures.twice);
-                Control { without: without.clone(), faults, lost, twice }
+                Control {
+                    without: without.clone(),
+                    faults: figures.faults,
+                    lost: figures.lost,
+                    twice: figures.twice,
+                    hangs: figures.hangs,
+                }
             })
             .collect();
         Entry {

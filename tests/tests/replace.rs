@@ -27,9 +27,7 @@ async fn replacing(from: &str, to: &str, more: Value) -> (Side, Side, Stream) {
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (source, target, stream) = prepared(from, to, config).await;
     if let Side::Mssql(database) = &source {
-        let database = &database.owner.database;
-        let on = format!("ALTER DATABASE [{database}] SET ALLOW_SNAPSHOT_ISOLATION ON;");
-        source.execute(&on).await;
+        database.snapshots().await;
     }
     (source, target, stream)
 }

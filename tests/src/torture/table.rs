@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Entry, Measured};
+use super::{Control, Entry, Measured};
 
 /// Between these two lines the page is generated.
 pub const MARKS: (&str, &str) = (
@@ -41,11 +41,14 @@ pub fn table(measured: &Measured) -> String {
         )
         .ok();
     }
-    text.push_str("\n| control: the test without … | faults | lost | twice |\n|---|---|---|---|\n");
+    text.push_str(
+        "\n| control: the test without … | faults | lost | twice | hangs |\n|---|---|---|---|---|\n",
+    );
     for (entry, control) in tests.iter().flat_map(|e| e.controls.iter().map(move |c| (e, c))) {
-        let (without, lost, twice) = (&control.without, control.lost, control.twice);
-        let faults = grouped(control.faults);
-        writeln!(text, "| {}: {without} | {faults} | {lost} | {twice} |", entry.name).ok();
+        let Control { without, faults, lost, twice, hangs } = control;
+        let faults = grouped(*faults);
+        writeln!(text, "| {}: {without} | {faults} | {lost} | {twice} | {hangs} |", entry.name)
+            .ok();
     }
     text
 }

@@ -14,6 +14,10 @@ use crate::support::binary::{Running, Said};
 /// How long a run may take to end after SIGTERM; the CronJob of `deploy/` gives it longer.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// What asks a run to end, and a signal that asks for nothing.
+const ASKED: &str = "TERM";
+const UNHEARD: &str = "WINCH";
+
 /// A run that stands at a fail point.
 async fn held(shop: &Shop, (name, nth): Point) -> Running {
     let job = shop.job(Some(format!("{name}:{nth}:hold")));
@@ -30,34 +34,39 @@ async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stati
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-/// SIGTERM while the run stands at the point: it ends at the next batch, in its grace period.
-async fn terminate(mut shop: Shop, point: Point, tally: Arc<Tally>) -> Shop {
+/// A signal while the run stands at the point. Asked to end, it ends at the next batch, in its grace period.
+async fn ask(shop: &mut Shop, point: Point, signal: &'static str, tally: &Tally) {
     shop.change().await;
     let before = shop.found().await.len();
-    let mut running = held(&shop, point).await;
+    let mut running = held(shop, point).await;
     let (said, took) = on_a_thread(move || {
-        running.signal("TERM");
-        running.wait_for("asked to stop");
+        running.signal(signal);
+        if signal == ASKED {
+            running.wait_for("asked to stop");
+        }
         running.release();
         let asked = Instant::now();
         (running.end(), asked.elapsed())
     })
     .await;
-    let story = format!("SIGTERM at {point:?}: exit {} after {took:?}", said.code);
+    let story = format!("SIG{signal} at {point:?}: exit {} after {took:?}", said.code);
     tally.runs(1);
     tally.faults(1);
-    if took > GRACE {
-        tally.hang(&story);
-    }
     assert_eq!(said.code, 0, "{story}: {said:?}");
     let summary = said.last();
     // Whoever was asked when the last batch was behind it has nothing left to stop.
     let outcome = if is_after_the_last_batch(point) { "success" } else { "stopped" };
-    assert_eq!(summary["outcome"], outcome, "{story}: {said:?}");
+    if took > GRACE || summary["outcome"] != outcome {
+        tally.hang(&format!("{story}: {said:?}"));
+    }
     // A batch boundary: what it says that it wrote is what is there.
     let written = u64::try_from(shop.found().await.len() - before).unwrap();
     assert_eq!(summary["written"], written, "{story}: {said:?}");
-    shop.settle(&tally, &story).await;
+    shop.settle(tally, &story).await;
+}
+
+async fn terminate(mut shop: Shop, point: Point, tally: Arc<Tally>) -> Shop {
+    ask(&mut shop, point, ASKED, &tally).await;
     shop
 }
 
@@ -74,6 +83,9 @@ async fn terminated(target: &'static str, name: &'static str) {
         points.extend(points::of(target, "append").into_iter().map(|(point, _)| (point, 1)));
     }
     share((size(3, 6), target, "append"), points, record.promise(), terminate).await;
+    let tally = record.control("the request to end");
+    let mut shop = Shop::open(target, "append").await;
+    Box::pin(ask(&mut shop, ("commit.before", 1), UNHEARD, &tally)).await;
     record.end();
 }
 

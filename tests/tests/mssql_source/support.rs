@@ -27,12 +27,7 @@ impl Abilities {
             let mut connection = database.connect().await;
             connection.batch(sql, "looking what the server can do").await.is_ok()
         };
-        let snapshot = format!(
-            "ALTER DATABASE [{}] SET ALLOW_SNAPSHOT_ISOLATION ON;",
-            database.owner.database
-        );
-        // Where it cannot be set, a statement sees one snapshot anyway.
-        can(&snapshot).await;
+        database.snapshots().await;
         Self {
             versions: can("SELECT MIN_ACTIVE_ROWVERSION() AS [least];").await,
             transactions: can("SELECT COUNT(*) AS [n] FROM sys.dm_tran_active_transactions;").await,

@@ -114,7 +114,7 @@ async fn a_name_that_postgres_would_cut() {
         .execute(&format!(
             "CREATE TABLE [dbo].[names] ([id] bigint NOT NULL PRIMARY KEY, [at] datetimeoffset(6) \
              NOT NULL, [{one}] int NULL, [{two}] int NULL); \
-             INSERT INTO [dbo].[names] ([id], [at]) VALUES (1, N'2026-01-02 03:04:05 +00:00');"
+             INSERT INTO [dbo].[names] ([id], [at]) VALUES (1, CAST(N'2026-01-02 03:04:05 +00:00' AS datetimeoffset(6)));"
         ))
         .await;
     let select = [one.as_str(), two.as_str()];

@@ -154,9 +154,7 @@ impl World {
         }
         world.source.execute(&sql).await;
         if let Side::Mssql(database) = &world.source {
-            let on = "SET ALLOW_SNAPSHOT_ISOLATION ON";
-            let database = &database.owner.database;
-            world.source.execute(&format!("ALTER DATABASE [{database}] {on};")).await;
+            database.snapshots().await;
         }
         world.stream("things", config);
         world.write();
