@@ -110,12 +110,20 @@ impl Database {
         rows[0][0].as_deref().expect("a number").parse().expect("a number")
     }
 
-    /// Lets transactions read a snapshot. On a server that cannot be set so, a sweep keeps a lookback, and reads
-    /// the rows within it again.
-    pub async fn snapshots(&self) {
-        let on =
-            format!("ALTER DATABASE [{}] SET ALLOW_SNAPSHOT_ISOLATION ON;", self.owner.database);
-        drop(self.connect().await.batch(&on, "letting transactions read a snapshot").await);
+    /// Lets transactions read a snapshot, if they may not yet.
+    ///
+    /// # Errors
+    /// If the server cannot be set so: a sweep there keeps a lookback, and reads the rows within it again.
+    pub async fn snapshots(&self) -> etl_core::Result<()> {
+        let database = &self.owner.database;
+        let state = format!(
+            "SELECT CAST([snapshot_isolation_state] AS int) FROM sys.databases WHERE [name] = N'{database}';"
+        );
+        if self.number(&state).await == 0 {
+            let on = format!("ALTER DATABASE [{database}] SET ALLOW_SNAPSHOT_ISOLATION ON;");
+            self.connect().await.batch(&on, "letting transactions read a snapshot").await?;
+        }
+        Ok(())
     }
 
     /// Runs a batch.

@@ -56,16 +56,16 @@ pub struct Control {
     pub lost: u64,
     /// Rows that were there too often.
     pub twice: u64,
-    /// Runs that did not end in their time.
-    #[serde(default)]
-    pub hangs: u64,
+    /// Runs that did not end in their time, of a control that must show that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hangs: Option<u64>,
 }
 
 impl Control {
     /// Whether the test has seen that something is wrong.
     #[must_use]
     pub fn caught(&self) -> bool {
-        self.lost + self.twice + self.hangs > 0
+        self.hangs.unwrap_or(self.lost + self.twice) > 0
     }
 }
 
@@ -94,12 +94,19 @@ pub fn size(bounded: u64, long: u64) -> u64 {
     if is_long() { long } else { bounded }
 }
 
+/// A control that was begun.
+struct Planted {
+    without: String,
+    tally: Arc<Tally>,
+    hangs: bool,
+}
+
 /// One test's figures.
 pub struct Recorder {
     name: String,
     began: Instant,
     promise: Arc<Tally>,
-    controls: Mutex<Vec<(String, Arc<Tally>)>>,
+    controls: Mutex<Vec<Planted>>,
 }
 
 impl Recorder {
@@ -120,12 +127,23 @@ impl Recorder {
         Arc::clone(&self.promise)
     }
 
-    /// Where a control counts: the same test without a safeguard, which must lose or double rows, or hang.
+    /// Where a control counts: the same test without a safeguard, which must lose or double rows.
     #[must_use]
     pub fn control(&self, without: &str) -> Arc<Tally> {
+        self.plant(without, false)
+    }
+
+    /// The same of a control that must not end in its time.
+    #[must_use]
+    pub fn control_that_hangs(&self, without: &str) -> Arc<Tally> {
+        self.plant(without, true)
+    }
+
+    fn plant(&self, without: &str, hangs: bool) -> Arc<Tally> {
         let tally = Arc::new(Tally::control());
         let mut controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
-        controls.push((without.to_owned(), Arc::clone(&tally)));
+        let planted = Planted { without: without.to_owned(), tally: Arc::clone(&tally), hangs };
+        controls.push(planted);
         tally
     }
 
@@ -153,14 +171,14 @@ impl Recorder {
         let controls = self.controls.lock().unwrap_or_else(PoisonError::into_inner);
         let controls: Vec<_> = controls
             .iter()
-            .map(|(without, tally)| {
-                let figures = tally.figures();
+            .map(|planted| {
+                let figures = planted.tally.figures();
                 Control {
-                    without: without.clone(),
+                    without: planted.without.clone(),
                     faults: figures.faults,
                     lost: figures.lost,
                     twice: figures.twice,
-                    hangs: figures.hangs,
+                    hangs: planted.hangs.then_some(figures.hangs),
                 }
             })
             .collect();
@@ -203,4 +221,20 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<Entry>> {
         }
     }
     Ok(entries.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_is_caught_by_what_it_must_show_and_nothing_else() {
+        let record = Recorder::new("a test");
+        record.control("a clause").hang("beside the point");
+        record.control_that_hangs("a request").wrong(1, 1, "beside the point");
+        record.control("another clause").wrong(0, 1, "twice");
+        record.control_that_hangs("another request").hang("deaf");
+        let caught: Vec<_> = record.entry().controls.iter().map(Control::caught).collect();
+        assert_eq!(caught, [false, false, true, true]);
+    }
 }

@@ -27,7 +27,7 @@ async fn replacing(from: &str, to: &str, more: Value) -> (Side, Side, Stream) {
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let (source, target, stream) = prepared(from, to, config).await;
     if let Side::Mssql(database) = &source {
-        database.snapshots().await;
+        database.snapshots().await.unwrap();
     }
     (source, target, stream)
 }

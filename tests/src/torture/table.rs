@@ -46,7 +46,7 @@ pub fn table(measured: &Measured) -> String {
     );
     for (entry, control) in tests.iter().flat_map(|e| e.controls.iter().map(move |c| (e, c))) {
         let Control { without, faults, lost, twice, hangs } = control;
-        let faults = grouped(*faults);
+        let (faults, hangs) = (grouped(*faults), hangs.map(grouped).unwrap_or_default());
         writeln!(text, "| {}: {without} | {faults} | {lost} | {twice} | {hangs} |", entry.name)
             .ok();
     }

@@ -371,6 +371,18 @@ async fn parameters_of_every_type_arrive_as_they_were_sent() {
             "-12.345"
         ]
     );
+    let row = c
+        .query(
+            "SELECT COUNT(*) FROM (VALUES (1)) v(x) WHERE @P1 IS NULL AND @P2 IS NULL AND @P3 IS NULL",
+            &[&Option::<i64>::None, &Option::<uuid::Uuid>::None, &Option::<bool>::None],
+        )
+        .await
+        .unwrap()
+        .into_row()
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(row.get::<i32, _>(0), Some(1));
     assert_eq!(c.execute("CREATE TABLE #x (a int)", &[]).await.unwrap().total(), 0);
     run(&mut c, "CREATE TABLE #y (a int)").await;
     assert_eq!(
@@ -382,13 +394,16 @@ async fn parameters_of_every_type_arrive_as_they_were_sent() {
     );
 }
 
-/// The driver gives a NULL text no type. SQL Server takes that, other servers do not: what is sent must do without.
+/// The driver gives a NULL text or binary no type. SQL Server takes that, other servers do not: what is sent must do without.
 #[tokio::test]
 async fn a_null_without_a_type_is_refused() {
     let server = server();
-    let mut c = connect(&server).await;
-    let told = c.execute("SELECT @P1", &[&Option::<&str>::None]).await.expect_err("refused");
-    assert_eq!(told.code(), Some(8009), "{told}");
+    let nothings: [&dyn tiberius::ToSql; 2] = [&Option::<&str>::None, &Option::<&[u8]>::None];
+    for nothing in nothings {
+        let mut c = connect(&server).await;
+        let told = c.execute("SELECT @P1", &[nothing]).await.expect_err("refused");
+        assert_eq!(told.code(), Some(8009), "{told}");
+    }
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn terminated(target: &'static str, name: &'static str) {
         points.extend(points::of(target, "append").into_iter().map(|(point, _)| (point, 1)));
     }
     share((size(3, 6), target, "append"), points, record.promise(), terminate).await;
-    let tally = record.control("the request to end");
+    let tally = record.control_that_hangs("the request to end");
     let mut shop = Shop::open(target, "append").await;
     Box::pin(ask(&mut shop, ("commit.before", 1), UNHEARD, &tally)).await;
     record.end();

@@ -154,7 +154,7 @@ impl World {
         }
         world.source.execute(&sql).await;
         if let Side::Mssql(database) = &world.source {
-            database.snapshots().await;
+            database.snapshots().await.unwrap();
         }
         world.stream("things", config);
         world.write();
